@@ -1,0 +1,139 @@
+"""Properties that hold for every variant, whatever its precision: a row's outputs are its own business."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fixtures.agreement import sqnr
+from fixtures.errors import SuiteError
+from fixtures.isolation import Session
+from fixtures.spec import Precision, Shape, Variant
+from fixtures.workshop import Outputs
+
+pytestmark = [pytest.mark.stage("invariance"), pytest.mark.variants(reference=True)]
+Inputs = dict[str, npt.NDArray[np.int64]]
+
+
+@st.composite
+def batches(draw: st.DrawFn, most: int = 4) -> tuple[list[list[int]], list[int], int]:
+    """Up to ``most`` rows of raw token numbers, where the second segment of each starts, and extra padding columns."""
+    rows = draw(st.lists(st.lists(st.integers(5, 2**15), min_size=3, max_size=32), min_size=1, max_size=most))
+    starts = [draw(st.integers(1, len(row))) for row in rows]
+    return rows, starts, draw(st.integers(1, 24))
+
+
+def padded(shape: Shape, rows: list[list[int]], starts: list[int], extra: int) -> Inputs:
+    """Model inputs, right-padded to the longest row plus ``extra``; raw numbers are folded into the vocabulary."""
+    width = max(map(len, rows)) + extra
+    ids = np.full((len(rows), width), shape.pad_id, np.int64)
+    mask, segments = np.zeros_like(ids), np.zeros_like(ids)
+    for i, (row, start) in enumerate(zip(rows, starts, strict=True)):
+        ids[i, : len(row)] = [5 + number % (shape.vocabulary - 5) for number in row]
+        mask[i, : len(row)] = 1
+        segments[i, start : len(row)] = 1
+    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": segments}
+
+
+@pytest.fixture(scope="session")
+def check(variant: Variant, precision: Precision, reference: Outputs) -> Any:
+    """``check(expected, got, masks)``: the same rows, run in two ways, within the precision's own noise."""
+    scale = float(np.sqrt(np.mean(reference["logits"] ** 2)))
+    bound = precision.tolerance.invariance_db
+
+    def compare(what: str, expected: Outputs, got: Outputs, mask: npt.NDArray[np.int64]) -> None:
+        width = min(expected["last_hidden_state"].shape[1], got["last_hidden_state"].shape[1])
+        real = mask[:, :width].astype(bool)
+        hidden = sqnr(expected["last_hidden_state"][:, :width][real], got["last_hidden_state"][:, :width][real])
+        logits = sqnr(expected["logits"], got["logits"], scale)
+        assert min(hidden, logits) >= bound, (
+            f"{variant.id}: {what} changes its outputs (hidden-state SQNR {hidden:.1f} dB, logits {logits:.1f} dB, "
+            f"bound {bound} dB)"
+        )
+
+    return compare
+
+
+@given(batch=batches())
+def test_padding_changes_nothing(session: Session, check: Any, batch: Any) -> None:
+    """More padding columns."""
+    rows, starts, extra = batch
+    narrow = padded(session.shape, rows, starts, 0)
+    wide = padded(session.shape, rows, starts, extra)
+    check(f"{extra} columns of padding", session.run(narrow), session.run(wide), narrow["attention_mask"])
+
+
+@given(batch=batches(), data=st.data())
+def test_permuting_a_batch_permutes_its_outputs(session: Session, check: Any, batch: Any, data: st.DataObject) -> None:
+    """Rows in another order."""
+    inputs = padded(session.shape, *batch)
+    order = np.array(data.draw(st.permutations(range(len(batch[0])))))
+    expected = {name: array[order] for name, array in session.run(inputs).items()}
+    shuffled = {name: np.ascontiguousarray(array[order]) for name, array in inputs.items()}
+    check(f"the order {order.tolist()}", expected, session.run(shuffled), shuffled["attention_mask"])
+
+
+@given(batch=batches())
+def test_a_batch_equals_its_rows_alone(session: Session, check: Any, batch: Any) -> None:
+    """Rows in company, and each alone and unpadded."""
+    rows, starts, extra = batch
+    inputs = padded(session.shape, rows, starts, extra)
+    together = session.run(inputs)
+    for i, row in enumerate(rows):
+        own = padded(session.shape, [row], [starts[i]], 0)
+        mine = {name: array[i : i + 1] for name, array in together.items()}
+        check(f"the company of {len(rows) - 1} rows", session.run(own), mine, own["attention_mask"])
+
+
+@given(batch=batches(), noise=st.integers(5, 2**15))
+def test_masked_positions_have_no_influence(session: Session, check: Any, batch: Any, noise: int) -> None:
+    """Other token ids where the mask is zero."""
+    inputs = padded(session.shape, *batch)
+    mask = inputs["attention_mask"]
+    other = 5 + noise % (session.shape.vocabulary - 5)
+    noisy = {**inputs, "input_ids": np.where(mask == 1, inputs["input_ids"], other)}
+    check(f"token {other} behind the mask", session.run(inputs), session.run(noisy), mask)
+
+
+@given(batch=batches())
+def test_segments_matter_where_the_model_has_them(variant: Variant, session: Session, batch: Any) -> None:
+    """Exchanged segment ids change the outputs of a model that has them; the others ignore the input."""
+    inputs = padded(session.shape, *batch)
+    swapped = {**inputs, "token_type_ids": (1 - inputs["token_type_ids"]) * inputs["attention_mask"]}
+    a, b = session.run(inputs)["last_hidden_state"], session.run(swapped)["last_hidden_state"]
+    same = np.array_equal(a, b)
+    assert same != ("token_type_ids" in session.shape.inputs), f"{variant.id}: segment ids, outputs equal: {same}"
+
+
+@given(batch=batches())
+def test_the_same_call_twice_is_bitwise_the_same(variant: Variant, session: Session, batch: Any) -> None:
+    """No randomness: dropout off, no race in reductions."""
+    inputs = padded(session.shape, *batch)
+    first, second = session.run(inputs), session.run(inputs)
+    for name in first:
+        assert np.array_equal(first[name], second[name]), f"{variant.id}: {name} differs between two equal calls"
+
+
+def test_thread_count_changes_nothing(session: Session, check: Any, probes: Outputs) -> None:
+    """The same rows with one thread and with two."""
+    outputs = []
+    own = session.threads
+    for threads in (1, 2):
+        session.set_threads(threads)
+        outputs.append(session.run(probes))
+    session.set_threads(own)
+    check("a second thread", outputs[0], outputs[1], probes["attention_mask"])
+
+
+def test_the_longest_sequence_runs_and_one_more_is_an_error(variant: Variant, session: Session) -> None:
+    """The model's maximum works; beyond it, one sentence says so."""
+    longest = session.shape.max_length
+    inputs = padded(session.shape, [list(range(5, 5 + longest))], [longest // 2], 0)
+    assert np.isfinite(session.run(inputs)["logits"]).all(), f"{variant.id}: logits at length {longest} are not finite"
+    with pytest.raises(SuiteError, match=f"{longest + 1} exceeds the model's maximum of {longest}"):
+        session.run(padded(session.shape, [list(range(5, 6 + longest))], [1], 0))
