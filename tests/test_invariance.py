@@ -14,7 +14,7 @@ from fixtures.agreement import sqnr
 from fixtures.errors import SuiteError
 from fixtures.isolation import Session
 from fixtures.spec import Precision, Shape, Variant
-from fixtures.workshop import Outputs
+from fixtures.workshop import Arrays
 
 pytestmark = [pytest.mark.stage("invariance"), pytest.mark.variants(reference=True)]
 Inputs = dict[str, npt.NDArray[np.int64]]
@@ -41,12 +41,12 @@ def padded(shape: Shape, rows: list[list[int]], starts: list[int], extra: int) -
 
 
 @pytest.fixture(scope="session")
-def check(variant: Variant, precision: Precision, reference: Outputs) -> Any:
+def check(variant: Variant, precision: Precision, reference: Arrays) -> Any:
     """``check(expected, got, masks)``: the same rows, run in two ways, within the precision's own noise."""
     scale = float(np.sqrt(np.mean(reference["logits"] ** 2)))
     bound = precision.tolerance.invariance_db
 
-    def compare(what: str, expected: Outputs, got: Outputs, mask: npt.NDArray[np.int64]) -> None:
+    def compare(what: str, expected: Arrays, got: Arrays, mask: npt.NDArray[np.int64]) -> None:
         width = min(expected["last_hidden_state"].shape[1], got["last_hidden_state"].shape[1])
         real = mask[:, :width].astype(bool)
         hidden = sqnr(expected["last_hidden_state"][:, :width][real], got["last_hidden_state"][:, :width][real])
@@ -119,7 +119,7 @@ def test_the_same_call_twice_is_bitwise_the_same(variant: Variant, session: Sess
         assert np.array_equal(first[name], second[name]), f"{variant.id}: {name} differs between two equal calls"
 
 
-def test_thread_count_changes_nothing(session: Session, check: Any, probes: Outputs) -> None:
+def test_thread_count_changes_nothing(session: Session, check: Any, probes: Arrays) -> None:
     """The same rows with one thread and with two."""
     outputs = []
     own = session.threads
