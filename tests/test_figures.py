@@ -1,0 +1,125 @@
+"""The arithmetic behind every figure: SQNR, cosine, GLUE's scores, McNemar, the order of rows, the table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fixtures.agreement import Outputs, compare, cosine, sqnr
+from fixtures.glue import Ints, batches, evaluate, mcnemar, predict, score
+from fixtures.precisions import PRECISIONS
+from fixtures.report import table, verdict
+from fixtures.spec import Shape, Variant
+
+RNG = np.random.default_rng(0)
+
+
+def test_sqnr_of_a_tenth_is_20_db() -> None:
+    signal = RNG.normal(size=1000)
+    assert sqnr(signal, signal * 1.1) == pytest.approx(20)
+    assert sqnr(signal, signal) == math.inf
+    assert sqnr(signal, signal * np.nan) == -math.inf
+
+
+def test_sqnr_of_a_quantizer_is_six_db_a_bit() -> None:
+    """Bennett 1948: 6.02 n + 1.76 dB for a full-scale sine; a uniform signal has 6.02 n."""
+    signal = RNG.uniform(-1, 1, 100_000)
+    steps = 2 ** (8 - 1)
+    assert sqnr(signal, np.round(signal * steps) / steps) == pytest.approx(6.02 * 8, abs=0.1)
+
+
+@given(st.floats(0.1, 10))
+def test_cosine_knows_no_scale(factor: float) -> None:
+    vector = np.arange(1.0, 9.0)
+    assert cosine(vector, factor * vector) == pytest.approx(1)
+    assert cosine(vector, -vector) == pytest.approx(-1)
+    assert cosine(vector, vector * np.nan) == -1
+
+
+def test_padding_positions_do_not_count() -> None:
+    hidden = RNG.normal(size=(2, 4, 8))
+    mask = np.array([[1, 1, 1, 1], [1, 1, 0, 0]])
+    other = np.where(mask[..., None] == 1, hidden, 99.0)
+    logits = np.array([[1.0, 2.0], [2.0, 1.0]])
+    found = compare(
+        {"logits": logits, "last_hidden_state": hidden}, {"logits": logits[:, ::-1], "last_hidden_state": other}, mask
+    )
+    assert (found.hidden_db, found.labels, found.max_abs) == (math.inf, 0.0, 1.0)
+    assert any("label agreement" in text for text in found.violations(PRECISIONS["f32"].tolerance, trained=True))
+    assert not any("label" in text for text in found.violations(PRECISIONS["f32"].tolerance, trained=False))
+
+
+def test_score_is_glues() -> None:
+    labels = np.array([1, 1, 1, 0])
+    logits = np.array([[0, 1], [0, 1], [1, 0], [0, 1]])
+    made = score(labels, logits)  # tp 2, fp 1, fn 1
+    assert [made.acc, made.f1, made.acc_and_f1] == pytest.approx([0.5, 2 / 3, (0.5 + 2 / 3) / 2])
+
+
+@pytest.mark.parametrize(("a", "b", "p"), [(0, 0, 1.0), (5, 0, 2 / 2**5), (1, 5, 2 * 7 / 2**6), (3, 3, 1.0)])
+def test_mcnemar_is_the_binomial_of_discordant_pairs(a: int, b: int, p: float) -> None:
+    assert mcnemar(a, b) == pytest.approx(p)
+
+
+def test_flips_are_seen_where_accuracy_is_blind() -> None:
+    labels = np.array([0, 1] * 50)
+    base = np.stack([1 - labels, labels], 1).astype(float)
+    base[:10] = base[:10, ::-1]  # the baseline errs in 10 rows
+    other = np.stack([1 - labels, labels], 1).astype(float)
+    other[50:60] = other[50:60, ::-1]  # the variant in 10 others
+    made = evaluate(labels, other, base, seconds=1.0)
+    assert (made.acc, made.baseline_acc, made.flips, made.mcnemar_p) == (0.9, 0.9, 0.2, 1.0)
+    assert made.violations(PRECISIONS["int8_dynamic"].bound) == ["flips 20.00 % of the labels, more than 4.00 %"]
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=70))
+def test_predictions_keep_the_order_of_rows(lengths: list[int]) -> None:
+    width = max(lengths)
+    mask = (np.arange(width) < np.array(lengths)[:, None]).astype(np.int64)
+    rows = {"input_ids": np.arange(len(lengths))[:, None] * mask, "attention_mask": mask}
+    seen = []
+
+    def run(inputs: Mapping[str, Ints]) -> Outputs:
+        seen.append(inputs["input_ids"].shape)
+        return {"logits": inputs["input_ids"].max(1, keepdims=True).repeat(2, 1).astype(float)}
+
+    logits, _ = predict(run, rows)
+    assert logits[:, 0].tolist() == list(range(len(lengths)))
+    assert all(shape[0] <= 32 and shape[1] <= width for shape in seen)
+    assert sum(len(chosen) for chosen, _ in batches(rows)) == len(lengths)
+
+
+def test_shapes_are_read_from_every_familys_configuration() -> None:
+    bert = {"num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 8, "vocab_size": 9, "max_position_embeddings": 512}
+    distil = {
+        "model_type": "distilbert",
+        "n_layers": 2,
+        "n_heads": 4,
+        "dim": 8,
+        "vocab_size": 9,
+        "max_position_embeddings": 512,
+    }
+    ibert = {**bert, "model_type": "ibert", "pad_token_id": 1, "max_position_embeddings": 514}
+    assert Shape.of(bert).inputs == ("input_ids", "attention_mask", "token_type_ids")
+    assert Shape.of(distil) == Shape(2, 4, 8, 9, 512, 0, ("input_ids", "attention_mask"))
+    assert (Shape.of(ibert).max_length, Shape.of(ibert).pad_id) == (512, 1)
+    with pytest.raises(KeyError, match="num_hidden_layers"):
+        Shape.of({})
+
+
+def test_the_table_shows_ratios_gaps_and_verdicts() -> None:
+    base, other = Variant("minilm-l6", "full", "pytorch", "f32").id, Variant("minilm-l6", "full", "onnxruntime", "f32").id
+    text = table(
+        {base: {"median_ms": 30.0, "acc": 0.81}, other: {"median_ms": 20.0, "accuracy_violations": ["flips 9 %"]}},
+        {base: base, other: base},
+    )
+    assert "1.50" in text
+    assert "FAILED: flips 9 %" in text
+    assert verdict({"untrained": "seeded (2021)"}) == "ok, no accuracy (seeded weights)"
+    assert verdict({"known": "broken upstream", "accuracy_violations": ["x"]}) == "known failure: broken upstream"
+    assert verdict({"failed": "test_latency failed"}) == "FAILED (test_latency failed)"

@@ -1,0 +1,79 @@
+"""The table of expected failures stays honest: every entry speaks of something, says why, and links upstream."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import Crash, RemoteError
+from fixtures.isolation import ROOT
+from fixtures.known_failures import ACCURACY, AGREEMENT, BUILD, KNOWN_FAILURES, STAGES, KnownFailure, Situation, covering
+from fixtures.machine import this_machine
+from fixtures.registry import REGISTRY
+from fixtures.spec import SIZES, Variant
+
+EVERY = [v for model in REGISTRY.models for size in SIZES for v in REGISTRY.variants(model, size)]
+MRPC = Situation(this_machine(), "MRPC")
+
+
+@pytest.mark.parametrize("entry", KNOWN_FAILURES, ids=lambda entry: f"{entry.variant}:{entry.stage}")
+def test_every_entry_matches_a_variant_and_says_why(entry: KnownFailure) -> None:
+    assert entry.stage in STAGES
+    assert any(entry.covers(variant, entry.stage, entry.test.replace("*", "x")) for variant in EVERY), "it matches no variant"
+    assert re.match(r"https://\S+/\S+", entry.link), "it has no upstream link"
+    assert entry.reason
+    assert entry.remedy
+    re.compile(entry.message)
+
+
+def entry(**changes: object) -> KnownFailure:
+    fields = {
+        "variant": "minilm-l6-pytorch-*",
+        "stage": ACCURACY,
+        "exception": RemoteError,
+        "message": "unknown engine",
+        "reason": "r",
+        "remedy": "m",
+        "link": "https://example.org/1",
+    }
+    return KnownFailure(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def test_an_entry_covers_its_stage_and_a_build_entry_every_stage() -> None:
+    variant = Variant("minilm-l6", "full", "pytorch", "f32")
+    assert entry().covers(variant, ACCURACY, "test_x")
+    assert not entry().covers(variant, AGREEMENT, "test_x")
+    assert entry(stage=BUILD).covers(variant, AGREEMENT, "test_x")
+    assert not entry(test="test_y").covers(variant, ACCURACY, "test_x")
+    assert not entry().covers(Variant("minilm-l6", "tiny", "pytorch", "f32"), ACCURACY, "test_x")
+
+
+def test_an_entry_explains_its_own_failure_only() -> None:
+    assert entry().explains(RemoteError("RuntimeError: unknown engine"))
+    assert not entry().explains(RemoteError("RuntimeError: something else"))
+    assert not entry().explains(Crash("unknown engine"))
+
+
+def test_the_probe_is_asked_only_if_an_entry_covers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fixtures.known_failures.KNOWN_FAILURES", (entry(applies=lambda s: s.data == "MRPC"),))
+    variant = Variant("minilm-l6", "full", "pytorch", "f32")
+    assert covering(variant, AGREEMENT, "t", lambda: pytest.fail("asked")) is None
+    assert covering(variant, ACCURACY, "t", lambda: MRPC) is not None
+    assert covering(variant, ACCURACY, "t", lambda: Situation(this_machine(), "stand-in")) is None
+
+
+def test_no_other_place_skips_or_expects_failure() -> None:
+    """A bare skip or xfail elsewhere would be a second table."""
+    pattern = re.compile(r"pytest\.xfail\(|importorskip|mark\.(skip|xfail)\b")
+    allowed = {"plugin.py", Path(__file__).name}
+    guilty = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for folder in ("fixtures", "tests", "bench")
+        for path in (ROOT / folder).rglob("*.py")
+        if path.name not in allowed
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if pattern.search(line)
+    ]
+    assert not guilty

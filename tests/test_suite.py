@@ -1,0 +1,165 @@
+"""The suite as a user meets it: what it imports, how fast it collects, what it builds, what it says to bad input."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.isolation import ROOT
+from fixtures.registry import REGISTRY
+from fixtures.scheduling import scope
+
+FRAMEWORKS = ("torch", "tensorflow", "onnxruntime", "transformers", "onnx", "keras")
+
+
+def run(*arguments: str, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A pytest of its own in the project's folder, offline, without this session's settings."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("ENCODER_PARITY_", "PYTEST_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+        cwd=ROOT,
+        env={**inherited, "HF_HUB_OFFLINE": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def test_collecting_is_fast_and_imports_no_framework(tmp_path: Path) -> None:
+    """Under 2 s for everything, and none of the frameworks in the process."""
+    program = f"""
+import sys, time, pytest
+code = pytest.main(["--collect-only", "-q", "tests", "bench", "-p", "no:cacheprovider", "--artifacts", {str(tmp_path)!r}])
+print("IMPORTED", sorted(set(sys.modules) & set({FRAMEWORKS!r})), "EXIT", int(code))
+"""
+    seconds = []
+    for _ in range(2):  # the first may compile bytecode
+        start = time.monotonic()
+        found = subprocess.run(
+            [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+        )
+        seconds.append(time.monotonic() - start)
+    assert "IMPORTED [] EXIT 0" in found.stdout, found.stdout[-2000:]
+    assert min(seconds) < 2.0, f"collecting took {seconds} s"
+
+
+def test_what_a_child_imports_is_python_3_8() -> None:
+    """The syntax of everything that an old stack's interpreter must load."""
+    sides = ["spec", "registry", "precisions", "errors", "wire", "child", "standin"]
+    files = [ROOT / "fixtures" / f"{name}.py" for name in sides]
+    for folder in ("models", "backends", "jobs"):
+        files += sorted((ROOT / "fixtures" / folder).glob("*.py"))
+    for path in files:
+        tree = ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(3, 8))
+        frameworks = [
+            node.lineno
+            for node in tree.body
+            if isinstance(node, (ast.Import, ast.ImportFrom))
+            and any(name.split(".")[0] in FRAMEWORKS for name in _imported(node))
+        ]
+        assert not frameworks, f"{path} imports a framework when it is loaded, line {frameworks}"
+
+
+def _imported(node: ast.Import | ast.ImportFrom) -> list[str]:
+    return [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+
+
+def test_two_workers_build_each_artifact_once(tmp_path: Path) -> None:
+    """Every folder in the store was built by one worker, and no other build is in the run's journal."""
+    arguments = ("--models", "distilbert-base-cased", "--size", "tiny", "--backends", "onnxruntime,onnxruntime_fused")
+    found = run("tests/test_agreement.py", "-n", "2", *arguments, "--artifacts", str(tmp_path), timeout=600)
+    assert found.returncode == 0, found.stdout[-3000:]
+    built = re.search(r"built (\d+) artifacts", found.stdout)
+    assert built, found.stdout[-3000:]
+    stored = list(tmp_path.glob("*/artifact.json"))
+    assert int(built[1]) == len(stored) >= 12
+    names = [json.loads(path.read_text())["name"] for path in stored]
+    assert len(names) == len(set(names))
+    assert not list((tmp_path / "tmp").iterdir())
+    assert not list((tmp_path / "runs").iterdir())
+    again = run("tests/test_agreement.py", *arguments, "--artifacts", str(tmp_path), timeout=600)
+    assert again.returncode == 0, again.stdout[-3000:]
+    assert "built 0" not in again.stdout
+    assert not re.search(r"built \d+ artifacts", again.stdout), "a later run built again"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--models", "bert-huge"), "--models: there is no 'bert-huge'; choose from bert-base-cased"),
+        (("--backends", "tvm"), "--backends: there is no 'tvm'; choose from"),
+        (("--precisions", "int3"), "--precisions: there is no 'int3'; choose from f64"),
+        (("--mrpc", "/nowhere"), "--mrpc /nowhere: there is no train.tsv"),
+        (("--checkpoint", "minilm-l6"), "write NAME=PATH_OR_HUB_ID"),
+        (("--checkpoint", "minilm-l6=./nowhere"), "has no config.json"),
+        (("--checkpoint", "new=some/hub-id"), "no model 'new'"),
+        (("--seq-len", "0"), "--seq-len 0: give a number from 1 to 512"),
+        (("--threads", "-1"), "--threads -1: give a number from 1"),
+        (("--artifacts", "/dev/null"), "cannot write artifacts to /dev/null: Not a directory"),
+    ],
+)
+def test_bad_options_are_one_sentence(arguments: tuple[str, ...], sentence: str) -> None:
+    found = run("--collect-only", "-q", *arguments)
+    assert found.returncode == 4
+    assert sentence in found.stderr
+    assert "Traceback" not in found.stderr + found.stdout
+
+
+def test_settings_work_through_pytest_addopts(tmp_path: Path) -> None:
+    options = "--models ibert-roberta-base --size tiny --precisions int8_static"
+    found = run("--collect-only", "-q", "tests", "--artifacts", str(tmp_path), PYTEST_ADDOPTS=options)
+    assert "ibert-roberta-base-tiny-pytorch-int8_static-quant_mode" in found.stdout
+    assert "minilm" not in found.stdout
+    assert "onnxruntime-f32]" not in found.stdout
+
+
+def test_cases_for_another_architecture_are_skipped_with_the_reason(tmp_path: Path) -> None:
+    """-m arm on x86-64 (and -m intel on aarch64) measures nothing, says why, and exits 0."""
+    other = "arm" if os.uname().machine == "x86_64" else "intel"
+    arguments = ("--backends", "onnxruntime", "--precisions", "f32", "--artifacts", str(tmp_path / "store"))
+    found = run("bench", "-m", other, *arguments)
+    assert found.returncode == 0, found.stdout[-3000:]
+    assert f'-m "{other}" asks for another machine' in found.stdout
+    assert "passed" not in found.stdout.splitlines()[-1]
+
+
+def test_a_users_checkpoint_is_a_model_of_its_own(tmp_path: Path) -> None:
+    """--checkpoint NAME=FOLDER adds a model; its tests are collected under its name."""
+    config = {"model_type": "bert", "num_hidden_layers": 1, "num_attention_heads": 2, "hidden_size": 8, "vocab_size": 99}
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 64}))
+    store = str(tmp_path / "store")
+    found = run("--collect-only", "-q", "tests", "--checkpoint", f"my-bert={tmp_path / 'mine'}", "--artifacts", store)
+    assert "test_accuracy_holds[my-bert-onnxruntime-int8_dynamic]" in found.stdout
+    assert "minilm" not in found.stdout
+    (tmp_path / "mine" / "config.json").write_text(json.dumps({**config, "model_type": "t5", "max_position_embeddings": 64}))
+    refused = run("--collect-only", "-q", "tests", "--checkpoint", f"my-bert={tmp_path / 'mine'}", "--artifacts", store)
+    assert refused.returncode == 4
+    assert "model_type 't5' is none of bert, distilbert, ibert" in refused.stderr
+
+
+def test_a_worker_gets_all_tests_of_a_variant() -> None:
+    ids = {v.id for v in REGISTRY.variants("minilm-l6", "tiny")}
+    plain, opset = "minilm-l6-tiny-onnxruntime-f32", "minilm-l6-tiny-onnxruntime-f32-opset11"
+    assert scope(f"tests/test_a.py::test_a[{plain}-single]", ids) == plain
+    assert scope(f"tests/test_b.py::test_b[{opset}]", ids) == opset
+    assert scope("tests/test_c.py::test_c", ids) == "tests/test_c.py::test_c"
+    assert scope("tests/test_c.py::test_c[other]", ids) == "tests/test_c.py::test_c[other]"
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY.models))
+def test_every_model_has_a_reference_and_a_baseline(name: str) -> None:
+    variants: list[Any] = list(REGISTRY.variants(name, "tiny"))
+    assert len({v.id for v in variants}) == len(variants)
+    assert sum(REGISTRY.lowering(v).reference for v in variants) == 1
+    assert REGISTRY.baseline(name, "tiny") in variants
