@@ -20,6 +20,6 @@ def test_agrees_with_the_reference(
     agreement: dict[str, Agreement],
     checkpoint: Checkpoint,
 ) -> None:
-    """Logits and last hidden state, batch 1 unpadded and batch 8 padded, within the precision's tolerance."""
+    """Logits and last hidden state, batch 1 unpadded and batch 16 padded, within the precision's tolerance."""
     violations = agreement[mode].violations(precision.tolerance, checkpoint.trained)
     assert not violations, f"{variant.id}, {mode}: {'; '.join(violations)}; origin of the bounds: {precision.tolerance.origin}"
