@@ -17,22 +17,9 @@ import pytest
 from fixtures.isolation import ROOT
 from fixtures.registry import REGISTRY
 from fixtures.scheduling import scope
+from tests.nested import run
 
 FRAMEWORKS = ("torch", "tensorflow", "onnxruntime", "transformers", "onnx", "keras")
-
-
-def run(*arguments: str, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A pytest of its own in the project's folder, offline, without this session's settings."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("ENCODER_PARITY_", "PYTEST_"))}
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
-        cwd=ROOT,
-        env={**inherited, "HF_HUB_OFFLINE": "1", **environment},
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
 
 
 def test_collecting_is_fast_and_imports_no_framework(tmp_path: Path) -> None:
