@@ -121,5 +121,5 @@ def test_the_table_shows_ratios_gaps_and_verdicts() -> None:
     assert "1.50" in text
     assert "FAILED: flips 9 %" in text
     assert verdict({"untrained": "seeded (2021)"}) == "ok, no accuracy (seeded weights)"
-    assert verdict({"known": "broken upstream", "accuracy_violations": ["x"]}) == "known failure: broken upstream"
+    assert verdict({"known": "broken upstream", "accuracy_violations": ["x"]}) == "known failure"
     assert verdict({"failed": "test_latency failed"}) == "FAILED (test_latency failed)"

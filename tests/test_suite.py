@@ -106,7 +106,7 @@ def test_settings_work_through_pytest_addopts(tmp_path: Path) -> None:
     options = "--models ibert-roberta-base --size tiny --precisions int8_static"
     found = run("--collect-only", "-q", "tests", f"--artifacts={tmp_path}", PYTEST_ADDOPTS=options)
     assert "ibert-roberta-base-tiny-pytorch-int8_static-quant_mode" in found.stdout
-    assert "minilm-l6-" not in found.stdout
+    assert "minilm-l6-pytorch-f32" not in found.stdout
     assert "onnxruntime-f32]" not in found.stdout
 
 
@@ -129,7 +129,7 @@ def test_a_users_checkpoint_is_a_model_of_its_own(tmp_path: Path) -> None:
     store = str(tmp_path / "store")
     found = run("--collect-only", "-q", "tests", "--checkpoint", f"my-bert={tmp_path / 'mine'}", "--artifacts", store)
     assert "test_accuracy_holds[my-bert-onnxruntime-int8_dynamic]" in found.stdout
-    assert "minilm-l6-" not in found.stdout
+    assert "minilm-l6-pytorch-f32" not in found.stdout
     (tmp_path / "mine" / "config.json").write_text(json.dumps({**config, "model_type": "t5", "max_position_embeddings": 64}))
     refused = run("--collect-only", "-q", "tests", "--checkpoint", f"my-bert={tmp_path / 'mine'}", "--artifacts", store)
     assert refused.returncode == 4
