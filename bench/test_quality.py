@@ -19,6 +19,7 @@ def test_agreement(
     checkpoint: Checkpoint,
     agreement: dict[str, Agreement],
     row: Callable[..., None],
+    diagnosis: Callable[[], str],
 ) -> None:
     """The worse of single rows and a padded batch goes into the table and must be within tolerance."""
     worst = min(agreement.values(), key=lambda found: found.logits_db)
@@ -30,7 +31,7 @@ def test_agreement(
         cosine=worst.cosine,
         agreement_violations=violations,
     )
-    assert not violations, f"{variant.id}: {'; '.join(violations)}"
+    assert not violations, f"{variant.id}: {'; '.join(violations)}; {diagnosis()}"
 
 
 @pytest.mark.stage("accuracy")

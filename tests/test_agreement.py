@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from fixtures.agreement import Agreement
@@ -19,7 +21,10 @@ def test_agrees_with_the_reference(
     session: Session,
     agreement: dict[str, Agreement],
     checkpoint: Checkpoint,
+    diagnosis: Callable[[], str],
 ) -> None:
     """Logits and last hidden state, batch 1 unpadded and batch 16 padded, within the precision's tolerance."""
     violations = agreement[mode].violations(precision.tolerance, checkpoint.trained)
-    assert not violations, f"{variant.id}, {mode}: {'; '.join(violations)}; origin of the bounds: {precision.tolerance.origin}"
+    assert not violations, (
+        f"{variant.id}, {mode}: {'; '.join(violations)}; {diagnosis()}; origin of the bounds: {precision.tolerance.origin}"
+    )
