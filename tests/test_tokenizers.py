@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from fixtures import tokenizer_table
 from fixtures.spec import Tokenization
 from fixtures.tokenization import Desk, Pair, differences, report, rows
 
@@ -100,3 +101,19 @@ def test_segments_and_lengths_count_as_differences() -> None:
     tokens = ["[PAD]", "the", "cat", "##s"]
     assert "token 1: fast the cat ##s/1, this the cat/1 ##s/1" in differences([("a", "b")], whole, other, tokens)[0]
     assert "token 2: fast the cat ##s/1, this the cat of 3 and 2" in differences([("a", "b")], whole, shorter, tokens)[0]
+
+
+def test_the_table_sets_throughput_beside_the_fast_tokenizers() -> None:
+    """One row for each tokenizer that was measured, in the registry's order, what is missing as a dash."""
+    figures = {
+        "minilm-l6-transformers_slow": {"tokens_per_second": 5e4, "pair_us": 321.6, "differing": 2, "pairs": 408},
+        "minilm-l6-transformers_fast": {"tokens_per_second": 2e5, "share_pytorch_f32": 0.0123},
+    }
+    lines = tokenizer_table.table(figures).splitlines()[2:]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert cells == [
+        ["minilm-l6-transformers_fast", "200,000", "1.00", "-", "-", "1.2", "-", "-"],
+        ["minilm-l6-transformers_slow", "50,000", "0.25", "322", "-", "-", "-", "2 of 408"],
+    ]
+    assert tokenizer_table.measured(figures)
+    assert not tokenizer_table.measured({"minilm-l6-transformers_fast": {"known": "reason"}})
