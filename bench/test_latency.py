@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from fixtures.clock import ChildClock
 from fixtures.isolation import Session
 from fixtures.registry import REGISTRY, versions
 from fixtures.settings import Settings
@@ -24,16 +25,6 @@ def token_ids(session: Session, batch: int, length: int) -> dict[str, npt.NDArra
     """``batch`` full rows of ``length`` tokens: dense kernels take the same time for any ids."""
     ids = 5 + np.arange(batch * length, dtype=np.int64).reshape(batch, length) % (session.shape.vocabulary - 5)
     return {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
-
-
-class ChildClock:
-    """A pytest-benchmark timer that counts only the seconds spent inside the child."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 @pytest.mark.stage("latency")

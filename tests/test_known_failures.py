@@ -9,16 +9,26 @@ import pytest
 
 from fixtures.errors import Crash, RemoteError
 from fixtures.isolation import ROOT
-from fixtures.known_failures import ACCURACY, AGREEMENT, BUILD, KNOWN_FAILURES, STAGES, KnownFailure, Situation, covering
+from fixtures.known_failures import (
+    ACCURACY,
+    AGREEMENT,
+    BUILD,
+    KNOWN_FAILURES,
+    STAGES,
+    TOKENIZER,
+    KnownFailure,
+    Situation,
+    covering,
+)
 from fixtures.machine import this_machine
 from fixtures.registry import REGISTRY
-from fixtures.spec import SIZES, Variant
+from fixtures.spec import SIZES, Tokenization, Variant
 
-EVERY = [v for model in REGISTRY.models for size in SIZES for v in REGISTRY.variants(model, size)]
+EVERY = [found for model in REGISTRY.models for size in SIZES for found in REGISTRY.subjects(model, size)]
 MRPC = Situation(this_machine(), "MRPC")
 
 
-@pytest.mark.parametrize("entry", KNOWN_FAILURES, ids=lambda entry: f"{entry.variant}:{entry.stage}")
+@pytest.mark.parametrize("entry", KNOWN_FAILURES, ids=lambda entry: f"{entry.variant}:{entry.stage}:{entry.test}")
 def test_every_entry_matches_a_variant_and_says_why(entry: KnownFailure) -> None:
     assert entry.stage in STAGES
     assert any(entry.covers(variant, entry.stage, entry.test.replace("*", "x")) for variant in EVERY), "it matches no variant"
@@ -48,6 +58,14 @@ def test_an_entry_covers_its_stage_and_a_build_entry_every_stage() -> None:
     assert entry(stage=BUILD).covers(variant, AGREEMENT, "test_x")
     assert not entry(test="test_y").covers(variant, ACCURACY, "test_x")
     assert not entry().covers(Variant("minilm-l6", "tiny", "pytorch", "f32"), ACCURACY, "test_x")
+
+
+def test_only_an_entry_of_their_own_stage_covers_tokenizers() -> None:
+    made = Tokenization("minilm-l6", "full", "keras_hub")
+    pattern = {"variant": "minilm-l6-keras_hub*"}
+    assert entry(stage=TOKENIZER, **pattern).covers(made, TOKENIZER, "test_x")
+    assert not entry(stage=BUILD, **pattern).covers(made, TOKENIZER, "test_x")
+    assert not entry(stage=TOKENIZER, **pattern).covers(made, "latency", "test_x")
 
 
 def test_an_entry_explains_its_own_failure_only() -> None:

@@ -19,7 +19,7 @@ from fixtures.registry import REGISTRY
 from fixtures.scheduling import scope
 from tests.nested import run
 
-FRAMEWORKS = ("torch", "tensorflow", "onnxruntime", "transformers", "onnx", "keras")
+FRAMEWORKS = ("torch", "tensorflow", "onnxruntime", "transformers", "onnx", "keras", "keras_hub")
 
 
 def test_collecting_is_fast_and_imports_no_framework(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_what_a_child_imports_is_python_3_8() -> None:
     """The syntax of everything that an old stack's interpreter must load."""
     sides = ["spec", "registry", "precisions", "errors", "wire", "child", "standin", "stages", "padding"]
     files = [ROOT / "fixtures" / f"{name}.py" for name in sides]
-    for folder in ("models", "backends", "jobs"):
+    for folder in ("models", "backends", "jobs", "tokenizers"):
         files += sorted((ROOT / "fixtures" / folder).glob("*.py"))
     for path in files:
         tree = ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(3, 8))

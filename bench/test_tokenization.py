@@ -1,0 +1,138 @@
+"""How fast every tokenizer is, and its share of the latency from text to logits; timed inside its child process."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fixtures.clock import ChildClock
+from fixtures.registry import REGISTRY, missing_packages, versions
+from fixtures.report import note
+from fixtures.spec import Tokenization, Variant
+from fixtures.tokenization import Desk, Pair, TokenizerSession, differences
+from fixtures.tokenizer_table import RUNTIMES, share
+from fixtures.workshop import MAX_LENGTH, Workshop
+
+pytestmark = [pytest.mark.stage("latency"), pytest.mark.timed]
+MIN_ROUNDS, MIN_SECONDS = 5, 2.0
+Inference = Callable[[str, str], dict[str, float]]
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tokenization: Tokenization, desk: Desk) -> TokenizerSession:
+    """The tokenizer under test, cutting pairs at the suite's usual 128 tokens."""
+    return desk.open(tokenization, MAX_LENGTH)
+
+
+@pytest.fixture(scope="session")
+def inference(workshop: Workshop) -> Inference:
+    """``inference(model, size)``: mean seconds of one real pair at batch 1, unpadded, by runtime, measured once.
+
+    The mean over 16 pairs of the dev set at even length quantiles; each pair's median after a steady warm-up.
+    """
+    known: dict[tuple[str, str], dict[str, float]] = {}
+
+    def seconds(variant: Variant) -> float:
+        rows = workshop.probes(variant.model, variant.size)
+        session = workshop.open(variant)
+        try:
+            medians = []
+            for i, length in enumerate(rows["attention_mask"].sum(1)):
+                one = {name: np.ascontiguousarray(array[i : i + 1, :length]) for name, array in rows.items()}
+                medians.append(statistics.median(session.warm_up(one)[-5:]))
+            return statistics.fmean(medians)
+        finally:
+            session.child.close()
+
+    def measure(model: str, size: str) -> dict[str, float]:
+        if (model, size) not in known:
+            variants = [Variant(model, size, *cell) for cell in RUNTIMES]
+            known[model, size] = {
+                f"{v.backend}_{v.precision}": seconds(v)
+                for v in variants
+                if not missing_packages(REGISTRY.backends[v.backend].packages)
+            }
+        return known[model, size]
+
+    return measure
+
+
+@pytest.fixture
+def timed(request: pytest.FixtureRequest, workshop: Workshop, tokenization: Tokenization) -> Callable[..., list[float]]:
+    """``timed(run, rounds, **facts)``: seconds of every round of ``run``, which returns what the child measured."""
+    clock = ChildClock()
+    request.node.add_marker(pytest.mark.benchmark(timer=clock, group=f"{tokenization.subject} tokenizers"))
+    benchmark = request.getfixturevalue("benchmark")
+
+    def measure(run: Callable[[], float], rounds: int, **facts: Any) -> list[float]:
+        def one_round() -> None:
+            clock.seconds += run()
+
+        benchmark.pedantic(one_round, rounds=rounds)
+        packages = REGISTRY.tokenizers[tokenization.tokenizer].packages
+        benchmark.extra_info.update(
+            tokenization=tokenization.id, model=tokenization.model, size=tokenization.size,
+            tokenizer=tokenization.tokenizer, machine=workshop.machine.fields(), versions=versions(packages),
+            threads=workshop.settings.threads, max_length=MAX_LENGTH, **facts,
+        )  # fmt: skip
+        # Under xdist pytest-benchmark measures nothing.
+        return [] if benchmark.stats is None else list(benchmark.stats.stats.data)
+
+    return measure
+
+
+def test_throughput(
+    workshop: Workshop,
+    tokenization: Tokenization,
+    desk: Desk,
+    tokenizer: TokenizerSession,
+    vocabulary: list[str],
+    pairs: dict[str, list[Pair]],
+    timed: Callable[..., list[float]],
+) -> None:
+    """Tokens a second of the whole dev set in one call, special tokens counted and padding not.
+
+    Threads are used where the library does so by itself. The call is warm: words that a tokenizer caches are in its cache.
+    """
+    dev = pairs["dev"]
+    made = tokenizer.encode(dev)
+    tokens = int(made["attention_mask"].sum())
+    differing = len(differences(dev, desk.reference(tokenization, MAX_LENGTH).encode(dev), made, vocabulary))
+    warm = statistics.median(tokenizer.time(dev) for _ in range(3))
+    facts = {"pairs": len(dev), "tokens": tokens, "differing": differing, "load_ms": tokenizer.load_ms}
+    seconds = timed(lambda: tokenizer.time(dev), max(MIN_ROUNDS, math.ceil(MIN_SECONDS / warm)), **facts)
+    if seconds:
+        facts["tokens_per_second"] = tokens / statistics.median(seconds)
+    note(workshop.store, tokenization, **facts)
+
+
+def test_single_pairs(
+    request: pytest.FixtureRequest,
+    workshop: Workshop,
+    tokenization: Tokenization,
+    tokenizer: TokenizerSession,
+    inference: Inference,
+    pairs: dict[str, list[Pair]],
+    timed: Callable[..., list[float]],
+) -> None:
+    """Microseconds of one pair at batch 1, every pair of the dev set once, and its share of tokenisation plus inference."""
+    dev = pairs["dev"]
+    for pair in dev[:50]:
+        tokenizer.time([pair])
+    turn = itertools.cycle(dev)
+    seconds = timed(lambda: tokenizer.time([next(turn)]), len(dev))
+    facts: dict[str, Any] = {"inference_ms": {}}
+    if seconds:
+        facts |= {"pair_us": statistics.median(seconds) * 1e6, "pair_p95_us": float(np.percentile(seconds, 95)) * 1e6}
+        own = statistics.fmean(seconds)
+        for name, other in inference(tokenization.model, tokenization.size).items():
+            facts[share(name)] = own / (own + other)
+            facts["inference_ms"][name] = other * 1e3
+    request.getfixturevalue("benchmark").extra_info.update(facts)
+    note(workshop.store, tokenization, **facts)

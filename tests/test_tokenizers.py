@@ -1,0 +1,119 @@
+"""Every tokenizer against transformers' fast one: the same ids and segments for the same sentence pairs."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fixtures import tokenizer_table
+from fixtures.spec import Tokenization
+from fixtures.tokenization import Desk, Pair, differences, report, rows
+
+pytestmark = pytest.mark.stage("tokenizer")
+#: Longer than any pair here, even where a tiny vocabulary spells words out: nothing is cut.
+UNCUT = 256
+#: Tokens left for the two sentences of a pair that is cut: less than most pairs have.
+BUDGET = 28
+WORDS = st.text(alphabet=string.ascii_letters + string.digits + string.punctuation, min_size=1, max_size=16)
+SENTENCES = st.lists(WORDS, min_size=1, max_size=8).map(" ".join)
+
+
+@pytest.fixture(scope="session")
+def compare(tokenization: Tokenization, desk: Desk, vocabulary: list[str]) -> Callable[[list[Pair], int], None]:
+    """``compare(pairs, max_length)``: this tokenizer's ids are those of the fast one."""
+
+    def check(pairs: list[Pair], max_length: int) -> None:
+        expected = desk.reference(tokenization, max_length).encode(pairs)
+        lines = differences(pairs, expected, desk.open(tokenization, max_length).encode(pairs), vocabulary)
+        assert not lines, report(tokenization.id, pairs, lines)
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def special(tokenization: Tokenization, desk: Desk) -> int:
+    """How many special tokens a pair gets: 3 for BERT, 4 for RoBERTa."""
+    return int(desk.reference(tokenization, UNCUT).encode([("", "")])["attention_mask"].sum())
+
+
+def test_ids_equal_those_of_the_fast_tokenizer(
+    tokenization: Tokenization, desk: Desk, pairs: dict[str, list[Pair]], compare: Callable[[list[Pair], int], None]
+) -> None:
+    """All of MRPC's pairs, dev before train, uncut; for tiny models, whose vocabulary is a toy, those of dev."""
+    every = pairs["dev"] + (pairs["train"] if tokenization.size == "full" else [])
+    longest = max(map(len, rows(desk.reference(tokenization, UNCUT).encode(every))))
+    assert longest < UNCUT, f"{tokenization.id}: pairs have up to {longest} tokens: raise UNCUT, or they are cut"
+    compare(every, UNCUT)
+
+
+@given(drawn=st.lists(st.tuples(SENTENCES, SENTENCES), min_size=1, max_size=8))
+@example(drawn=[("It was Inc.'s board, 'quoted'", 'the "U.S." paid $1,234.50 (12345 in all)')])
+def test_plain_text_agrees(drawn: list[Pair], compare: Callable[[list[Pair], int], None]) -> None:
+    """ASCII words, digits and punctuation in any order, single spaces between them."""
+    compare(drawn, UNCUT)
+
+
+def test_truncation_to_an_even_number_agrees(
+    pairs: dict[str, list[Pair]], special: int, compare: Callable[[list[Pair], int], None]
+) -> None:
+    """The longer sentence of a pair loses tokens first, until both have half of an even number."""
+    compare(_ascii(pairs["dev"]), special + BUDGET)
+
+
+def test_truncation_to_an_odd_number_agrees(
+    pairs: dict[str, list[Pair]], special: int, compare: Callable[[list[Pair], int], None]
+) -> None:
+    """One sentence gets one token more: the same one everywhere?"""
+    compare(_ascii(pairs["dev"]), special + BUDGET + 1)
+
+
+def _ascii(pairs: list[Pair]) -> list[Pair]:
+    """Pairs without accents and other characters that are a matter of their own."""
+    return [(a, b) for a, b in pairs if (a + b).isascii()]
+
+
+def test_what_differs_is_listed() -> None:
+    """The message names the pair, the tokens around the first difference and the lengths."""
+    mask = [[1, 1, 1], [1, 1, 0]]
+    tokens = ["[PAD]", "the", "cat", "##s", "dog"]
+    expected, got = (
+        {name: np.array(rows) for name, rows in (("input_ids", ids), ("attention_mask", mask))}
+        for ids in ([[1, 2, 3], [1, 2, 0]], [[1, 2, 3], [1, 4, 0]])
+    )
+    pairs = [("the cats", ""), ("the cat", "")]
+    lines = differences(pairs, expected, got, tokens)
+    assert lines == ["pair 1, token 1: fast the cat, this the dog of 2 and 2; ('the cat', '')"]
+    assert report("x", pairs, lines).startswith("x: 1 of 2 pairs differ from the fast tokenizer's:\n  pair 1")
+    assert not differences(pairs, expected, expected, tokens)
+
+
+def test_segments_and_lengths_count_as_differences() -> None:
+    """The same ids with other segments, or with a token missing at the end, are not the same."""
+    ids, mask = np.array([[1, 2, 3]]), np.array([[1, 1, 1]])
+    whole = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.array([[0, 0, 1]])}
+    other = {**whole, "token_type_ids": np.array([[0, 1, 1]])}
+    shorter = {**whole, "attention_mask": np.array([[1, 1, 0]])}
+    tokens = ["[PAD]", "the", "cat", "##s"]
+    assert "token 1: fast the cat ##s/1, this the cat/1 ##s/1" in differences([("a", "b")], whole, other, tokens)[0]
+    assert "token 2: fast the cat ##s/1, this the cat of 3 and 2" in differences([("a", "b")], whole, shorter, tokens)[0]
+
+
+def test_the_table_sets_throughput_beside_the_fast_tokenizers() -> None:
+    """One row for each tokenizer that was measured, in the registry's order, what is missing as a dash."""
+    figures = {
+        "minilm-l6-transformers_slow": {"tokens_per_second": 5e4, "pair_us": 321.6, "differing": 2, "pairs": 408},
+        "minilm-l6-transformers_fast": {"tokens_per_second": 2e5, "share_pytorch_f32": 0.0123},
+    }
+    lines = tokenizer_table.table(figures).splitlines()[2:]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert cells == [
+        ["minilm-l6-transformers_fast", "200,000", "1.00", "-", "-", "1.2", "-", "-"],
+        ["minilm-l6-transformers_slow", "50,000", "0.25", "322", "-", "-", "-", "2 of 408"],
+    ]
+    assert tokenizer_table.measured(figures)
+    assert not tokenizer_table.measured({"minilm-l6-transformers_fast": {"known": "reason"}})
