@@ -17,7 +17,9 @@ import pytest
 from fixtures.isolation import ROOT
 from fixtures.registry import REGISTRY
 from fixtures.scheduling import scope
+from fixtures.settings import Settings
 from tests.nested import run
+from tests.upstream_fixed import FIXED
 
 FRAMEWORKS = ("torch", "tensorflow", "onnxruntime", "transformers", "onnx", "keras", "keras_hub")
 
@@ -156,3 +158,30 @@ def test_every_model_has_a_reference_and_a_baseline(name: str) -> None:
     assert len({v.id for v in variants}) == len(variants)
     assert sum(REGISTRY.lowering(v).reference for v in variants) == 1
     assert REGISTRY.baseline(name, "tiny") in variants
+
+
+@pytest.fixture
+def here(settings: Settings) -> tuple[str, ...]:
+    """Agreement of one tiny model, with the data and the artifacts of this run."""
+    data = [f"--mrpc={settings.mrpc}"] if settings.mrpc else []
+    return ("tests/test_agreement.py", "--models=minilm-l6", "--size=tiny", f"--artifacts={settings.artifacts}", *data)
+
+
+def test_a_backend_that_kills_its_process_costs_its_own_tests_only(here: tuple[str, ...]) -> None:
+    """Killed in its build or in an inference: an error with the signal's name, and everything else runs."""
+    found = run(*here, "--backends=crashing,onnxruntime", "--precisions=f32", ENCODER_PARITY_PLUGINS="tests.crashing")
+    assert found.returncode == 1, found.stdout[-3000:]
+    assert "Crash: minilm-l6-tiny-crashing-f32-invoke was killed by SIGSEGV" in found.stdout
+    assert re.search(r"Crash: \S+ was killed by SIGKILL \(out of memory\?\)", found.stdout), found.stdout[-3000:]
+    assert "4 passed, 4 errors" in found.stdout
+
+
+def test_a_known_failure_that_works_fails_the_run(here: tuple[str, ...]) -> None:
+    """Every broken cell, built as if upstream had mended it: its strict xfail asks to delete the entry."""
+    names = ["-".join(cell) for cell in FIXED]
+    found = run(*here, "-k", " or ".join(names), ENCODER_PARITY_PLUGINS="tests.upstream_fixed", timeout=600)
+    assert found.returncode == 1, found.stdout[-3000:]
+    for name in names:
+        assert found.stdout.count(f"FAILED tests/test_agreement.py::test_agrees_with_the_reference[minilm-l6-tiny-{name}") == 2
+    assert found.stdout.count("[XPASS(strict)]") >= 2 * len(names), found.stdout[-3000:]
+    assert f"{2 * len(names)} failed" in found.stdout

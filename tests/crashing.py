@@ -1,0 +1,41 @@
+"""A backend whose native code kills the process, in its build or in its first inference; loaded by ENCODER_PARITY_PLUGINS."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fixtures.registry import Arrays, Backend, Job, backend, lowering
+from fixtures.spec import Shape
+
+
+@backend
+class Crashing(Backend):
+    name = "crashing"
+
+    def load(self, artifact: Path, meta: Mapping[str, Any], shape: Shape, threads: int) -> None:
+        """Nothing to open."""
+
+    def prepare(self, inputs: Arrays) -> Any:
+        return inputs
+
+    def invoke(self, prepared: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@lowering("crashing", "f32", "build")
+def build(job: Job) -> dict[str, Any]:
+    """Killed while it writes, as by the kernel for want of memory."""
+    (job.out / "half.bin").write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {}
+
+
+@lowering("crashing", "f32", "invoke")
+def invoke(job: Job) -> dict[str, Any]:
+    """Builds well and dies when it is run."""
+    (job.out / "model.bin").write_bytes(b"model")
+    return {}
