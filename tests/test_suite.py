@@ -18,8 +18,7 @@ from fixtures.isolation import ROOT
 from fixtures.registry import REGISTRY
 from fixtures.scheduling import scope
 from fixtures.settings import Settings
-from tests.nested import run
-from tests.upstream_fixed import FIXED
+from tests.nested import MENDED, run
 
 FRAMEWORKS = ("torch", "tensorflow", "onnxruntime", "transformers", "onnx", "keras", "keras_hub")
 
@@ -109,6 +108,16 @@ def test_bad_options_are_one_sentence(arguments: tuple[str, ...], sentence: str)
     assert "Traceback" not in found.stderr + found.stdout
 
 
+def test_one_tiny_model_of_each_family_stands_for_the_others(tmp_path: Path) -> None:
+    """The rest of the matrix is one flag away, and a model that is named is never left out."""
+    collect = ("--collect-only", "-q", "tests/test_agreement.py", "--backends=pytorch", f"--artifacts={tmp_path}")
+    models = [{found[1] for found in re.finditer(r"\[(\S+)-pytorch-f32-padded\]", run(*collect, *more).stdout)}
+              for more in ((), ("--whole-matrix",), ("--models=bert-base-uncased", "--size=tiny"))]  # fmt: skip
+    assert models[0] == {"minilm-l6", "bert-base-cased-tiny", "distilbert-base-cased-tiny", "ibert-roberta-base-tiny"}
+    assert models[1] == {"minilm-l6", *(f"{name}-tiny" for name in REGISTRY.models)}
+    assert models[2] == {"bert-base-uncased-tiny"}
+
+
 def test_settings_work_through_pytest_addopts(tmp_path: Path) -> None:
     options = "--models ibert-roberta-base --size tiny --precisions int8_static"
     found = run("--collect-only", "-q", "tests", f"--artifacts={tmp_path}", PYTEST_ADDOPTS=options)
@@ -178,7 +187,7 @@ def test_a_backend_that_kills_its_process_costs_its_own_tests_only(here: tuple[s
 
 def test_a_known_failure_that_works_fails_the_run(here: tuple[str, ...]) -> None:
     """Every broken cell, built as if upstream had mended it: its strict xfail asks to delete the entry."""
-    names = ["-".join(cell) for cell in FIXED]
+    names = ["-".join(cell) for cell in MENDED]
     found = run(*here, "-k", " or ".join(names), ENCODER_PARITY_PLUGINS="tests.upstream_fixed", timeout=600)
     assert found.returncode == 1, found.stdout[-3000:]
     for name in names:
