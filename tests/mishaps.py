@@ -40,3 +40,24 @@ def is_killed(say: Say, out: str) -> None:
 
 def hangs(say: Say, out: str) -> None:
     time.sleep(600)
+
+
+def loses_its_weights(say: Say, out: str) -> None:
+    """A SavedModel whose Keras model is tracked beside its function: TFLite's converter then finds no variables."""
+    from fixtures.backends import _keras, tflite
+    from fixtures.registry import Job
+    from fixtures.spec import Shape
+
+    tf = _keras.import_tensorflow()
+    import keras
+
+    ids = keras.Input((None,), dtype="int32")
+    model = keras.Model(ids, keras.layers.Embedding(4096, 64)(ids))
+    module = tf.Module()
+    module.model = model
+    signature = [tf.TensorSpec([None, None], tf.int32, name="input_ids")]
+    serve = tf.function(lambda input_ids: {"logits": model(input_ids)}, input_signature=signature)
+    folder = Path(out) / "source"
+    tf.saved_model.save(module, str(folder / _keras.FOLDER), signatures={_keras.SERVE: serve})
+    shape = Shape(1, 1, 64, 4096, 128, 0, ("input_ids",))
+    tflite.f32(Job(Path(out), Path(out), shape, "f32", "", frozenset(), source=folder))

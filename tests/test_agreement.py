@@ -6,10 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
-from fixtures.agreement import Agreement
+from fixtures.agreement import Agreement, sqnr
+from fixtures.errors import RemoteError
 from fixtures.isolation import Session
+from fixtures.registry import REGISTRY, Backend
 from fixtures.spec import Precision, Variant
-from fixtures.workshop import Checkpoint
+from fixtures.stages import LOGITS, norms, stages
+from fixtures.workshop import Arrays, Checkpoint
 
 
 @pytest.mark.stage("agreement")
@@ -28,3 +31,21 @@ def test_agrees_with_the_reference(
     assert not violations, (
         f"{variant.id}, {mode}: {'; '.join(violations)}; {diagnosis()}; origin of the bounds: {precision.tolerance.origin}"
     )
+
+
+@pytest.mark.stage("invariance")
+def test_layers_lead_to_the_outputs(variant: Variant, precision: Precision, session: Session, probes: Arrays) -> None:
+    """What diagnosis compares is what the variant computes: its last layer and its logits are those of a run."""
+    cls = REGISTRY.backends[variant.backend]
+    if cls.layers is Backend.layers:
+        with pytest.raises(RemoteError, match=f"{variant.backend} does not show what its layers compute"):
+            session.layers(probes)
+        return
+    layers, outputs = session.layers(probes), session.run(probes)
+    assert list(layers) == stages(session.shape.layers), f"{variant.id}: {list(layers)}"
+    real = probes["attention_mask"].astype(bool)
+    last = layers[norms(session.shape.layers)[-1]]
+    hidden = sqnr(outputs["last_hidden_state"][real], last[real])
+    logits = sqnr(outputs["logits"], layers[LOGITS])
+    bound = precision.tolerance.invariance_db
+    assert min(hidden, logits) >= bound, f"{variant.id}: hidden {hidden:.1f} dB, logits {logits:.1f} dB, bound {bound} dB"
