@@ -49,10 +49,8 @@ def loses_its_weights(say: Say, out: str) -> None:
     from fixtures.spec import Shape
 
     tf = _keras.import_tensorflow()
-    import keras
-
-    ids = keras.Input((None,), dtype="int32")
-    model = keras.Model(ids, keras.layers.Embedding(4096, 64)(ids))
+    ids = tf.keras.Input((None,), dtype="int32")
+    model = tf.keras.Model(ids, tf.keras.layers.Embedding(4096, 64)(ids))
     module = tf.Module()
     module.model = model
     signature = [tf.TensorSpec([None, None], tf.int32, name="input_ids")]
