@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fixtures.registry import Arrays, Backend, Job, backend, lowering
 from fixtures.spec import Shape
+from tests import mishaps
 
 
 @backend
@@ -23,14 +22,13 @@ class Crashing(Backend):
         return inputs
 
     def invoke(self, prepared: Any) -> Any:
-        os.kill(os.getpid(), signal.SIGSEGV)
+        mishaps.segfaults(print, "")
 
 
 @lowering("crashing", "f32", "build")
 def build(job: Job) -> dict[str, Any]:
     """Killed while it writes, as by the kernel for want of memory."""
-    (job.out / "half.bin").write_bytes(b"half")
-    os.kill(os.getpid(), signal.SIGKILL)
+    mishaps.is_killed(print, str(job.out))
     return {}
 
 

@@ -36,6 +36,7 @@ def exits(say: Say, out: str) -> None:
 def is_killed(say: Say, out: str) -> None:
     (Path(out) / "half.bin").write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)
+    signal.pause()  # the kernel may let this thread run on for a moment, long enough to answer
 
 
 def hangs(say: Say, out: str) -> None:

@@ -181,7 +181,7 @@ def test_a_backend_that_kills_its_process_costs_its_own_tests_only(here: tuple[s
     """Killed in its build or in an inference: an error with the signal's name, and everything else runs."""
     found = run(*here, "--backends=crashing,onnxruntime", "--precisions=f32", ENCODER_PARITY_PLUGINS="tests.crashing")
     assert found.returncode == 1, found.stdout[-3000:]
-    assert "Crash: minilm-l6-tiny-crashing-f32-invoke was killed by SIGSEGV" in found.stdout
+    assert "Crash: minilm-l6-tiny-crashing-f32-invoke was killed by SIGSEGV" in found.stdout, found.stdout[-3000:]
     assert re.search(r"Crash: \S+ was killed by SIGKILL \(out of memory\?\)", found.stdout), found.stdout[-3000:]
     assert "4 passed, 4 errors" in found.stdout
 
