@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fixtures.errors import Crash, SuiteError
+from fixtures.pruning import GIB, prune
 from fixtures.store import MANIFEST, Artifact, Request, Store
 
 REQUEST = Request("thing", {"weights": "abc", "precision": "f32"})
@@ -159,3 +161,25 @@ def test_the_key_depends_on_content_not_on_order(inputs: dict[str, Any], random:
     random.shuffle(items)
     assert Request("a", inputs).key == Request("b", dict(items)).key
     assert Request("a", {**inputs, "more": 1.5}).key != Request("a", inputs).key
+
+
+def test_the_least_recently_used_go_first(store: Store, later: Callable[[], Store]) -> None:
+    made = {name: store.get(Request(name, {"content": name}), build) for name in ("first", "second", "third")}
+    for age, artifact in zip((300, 200, 100), made.values(), strict=True):
+        os.utime(artifact.path / MANIFEST, (time.time() - age,) * 2)
+    later().get(Request("first", {"content": "first"}), never)
+    room = sum(f.stat().st_size for name in ("first", "third") for f in made[name].path.rglob("*") if f.is_file())
+
+    removed, freed = prune(store, room / GIB, in_use=50)
+    assert (removed, [name for name, artifact in made.items() if artifact.path.exists()]) == (1, ["first", "third"])
+    assert freed > 0
+    assert not leftovers(store)
+    assert prune(store, 0, in_use=150) == (0, 0.0), "what was used lately stays, however small the limit"
+
+
+def test_an_artifact_that_another_process_holds_stays(store: Store) -> None:
+    made = store.get(REQUEST, build)
+    with FileLock(store.root / "locks" / f"{REQUEST.key}.lock"):
+        assert prune(store, 0, in_use=-1) == (0, 0.0)
+    assert prune(store, 0, in_use=-1)[0] == 1
+    assert not made.path.exists()
