@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pytest
 
 from fixtures.clock import ChildClock
+from fixtures.conditions import measure
+from fixtures.inputs import token_ids
 from fixtures.isolation import Session
+from fixtures.limit import Peaks
 from fixtures.registry import REGISTRY, versions
 from fixtures.settings import Settings
 from fixtures.spec import Variant
 from fixtures.workshop import Checkpoint, Workshop
 
 MIN_ROUNDS, MIN_SECONDS = 20, 2.0
-
-
-def token_ids(session: Session, batch: int, length: int) -> dict[str, npt.NDArray[np.int64]]:
-    """``batch`` full rows of ``length`` tokens: dense kernels take the same time for any ids."""
-    ids = 5 + np.arange(batch * length, dtype=np.int64).reshape(batch, length) % (session.shape.vocabulary - 5)
-    return {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
 
 
 @pytest.mark.stage("latency")
@@ -36,34 +29,48 @@ def test_latency(
     variant: Variant,
     checkpoint: Checkpoint,
     session: Session,
+    peaks: Peaks,
     row: Callable[..., None],
 ) -> None:
-    """Median and p95 of at least 20 rounds and 2 s after a steady warm-up, in ms."""
-    clock = ChildClock()
+    """Median and p95 of at least 20 rounds and 2 s of quiet time after a steady warm-up, in ms."""
+    artifact = workshop.artifact(variant)
+    warm_up = session.warm_up(token_ids(session.shape, settings.batch, settings.seq_len))
+    found = measure(session, MIN_SECONDS, MIN_ROUNDS)
+    assert min(found.seconds) > 0, f"{variant.id}: a round of 0 s cannot be an inference"
+
+    # pytest-benchmark keeps the statistics and the file: it reads a clock that goes on by what the child has measured.
+    clock, rounds = ChildClock(), iter(found.seconds)
     request.node.add_marker(pytest.mark.benchmark(timer=clock, group=variant.subject))
     benchmark = request.getfixturevalue("benchmark")
-    artifact = workshop.artifact(variant)
-    warm_up = session.warm_up(token_ids(session, settings.batch, settings.seq_len))
-    rounds = max(MIN_ROUNDS, math.ceil(MIN_SECONDS / statistics.median(warm_up[-5:])))
 
     def one_round() -> None:
-        clock.seconds += session.time_once()
+        clock.seconds += next(rounds)
 
-    benchmark.pedantic(one_round, rounds=rounds)
+    benchmark.pedantic(one_round, rounds=len(found.seconds))
     measured: dict[str, Any] = {
         "size_mib": artifact.size_mib,
+        "start_ms": session.child.start_seconds * 1e3,
         "load_ms": session.opening.load_ms,
         "loaded_mib": session.opening.peak_mib,
-        "peak_mib": session.peak_mib(),
+        "first_ms": warm_up[0] * 1e3,
+        "median_ms": found.median * 1e3,
+        "p95_ms": found.percentile(95) * 1e3,
+        "samples_per_second": settings.batch / found.median,
+        "of_peak": peaks.share(session.shape, variant.precision, settings.batch, settings.seq_len, found.median),
+        **session.memory(),
         "build_seconds": artifact.manifest["seconds"],
         "build_peak_mib": artifact.manifest["peak_mib"],
         "warm_up_rounds": len(warm_up),
+        "warm_up_ms": sum(warm_up) * 1e3,
+        "strain": found.strain,
+        "retaken": found.retaken,
+        "unstable": found.unstable,
+        "conditions": f"unstable: {found.unstable}"
+        if found.unstable
+        else f"{found.retaken} retaken"
+        if found.retaken
+        else "quiet",
     }
-    if benchmark.stats is not None:  # under xdist pytest-benchmark measures nothing
-        seconds = benchmark.stats.stats.data
-        measured["median_ms"] = statistics.median(seconds) * 1e3
-        measured["p95_ms"] = float(np.percentile(seconds, 95)) * 1e3
-        assert min(seconds) > 0, f"{variant.id}: a round of 0 s cannot be an inference"
     row(**measured)
     benchmark.extra_info.update(
         variant=variant.fields(),

@@ -58,5 +58,5 @@ def loses_its_weights(say: Say, out: str) -> None:
     serve = tf.function(lambda input_ids: {"logits": model(input_ids)}, input_signature=signature)
     folder = Path(out) / "source"
     tf.saved_model.save(module, str(folder / _keras.FOLDER), signatures={_keras.SERVE: serve})
-    shape = Shape(1, 1, 64, 4096, 128, 0, ("input_ids",))
+    shape = Shape(1, 1, 64, 256, 4096, 128, 0, ("input_ids",))
     tflite.f32(Job(Path(out), Path(out), shape, "f32", "", frozenset(), source=folder))

@@ -16,7 +16,9 @@ from fixtures.isolation import Child
 from fixtures.precisions import PRECISIONS
 from fixtures.spec import Shape
 
-SHAPE = Shape(layers=2, heads=2, hidden=4, vocabulary=99, max_length=100, pad_id=7, inputs=("input_ids", "attention_mask"))
+SHAPE = Shape(
+    layers=2, heads=2, hidden=4, intermediate=8, vocabulary=99, max_length=100, pad_id=7, inputs=("input_ids", "attention_mask")
+)
 F32 = PRECISIONS["f32"].tolerance
 
 

@@ -95,18 +95,26 @@ def test_predictions_keep_the_order_of_rows(lengths: list[int]) -> None:
 
 
 def test_shapes_are_read_from_every_familys_configuration() -> None:
-    bert = {"num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 8, "vocab_size": 9, "max_position_embeddings": 512}
+    bert = {
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "hidden_size": 8,
+        "intermediate_size": 32,
+        "vocab_size": 9,
+        "max_position_embeddings": 512,
+    }
     distil = {
         "model_type": "distilbert",
         "n_layers": 2,
         "n_heads": 4,
         "dim": 8,
+        "hidden_dim": 32,
         "vocab_size": 9,
         "max_position_embeddings": 512,
     }
     ibert = {**bert, "model_type": "ibert", "pad_token_id": 1, "max_position_embeddings": 514}
     assert Shape.of(bert).inputs == ("input_ids", "attention_mask", "token_type_ids")
-    assert Shape.of(distil) == Shape(2, 4, 8, 9, 512, 0, ("input_ids", "attention_mask"))
+    assert Shape.of(distil) == Shape(2, 4, 8, 32, 9, 512, 0, ("input_ids", "attention_mask"))
     assert (Shape.of(ibert).max_length, Shape.of(ibert).pad_id) == (512, 1)
     with pytest.raises(KeyError, match="num_hidden_layers"):
         Shape.of({})

@@ -48,9 +48,9 @@ def _seconds_of_children() -> float:
 
 def test_what_a_child_imports_is_python_3_8() -> None:
     """The syntax of everything that an old stack's interpreter must load."""
-    sides = ["spec", "registry", "precisions", "errors", "wire", "child", "standin", "stages", "padding"]
+    sides = ["spec", "registry", "precisions", "errors", "wire", "child", "standin", "stages", "padding", "counters"]
     files = [ROOT / "fixtures" / f"{name}.py" for name in sides]
-    for folder in ("models", "backends", "jobs", "tokenizers"):
+    for folder in ("models", "backends", "jobs", "tokenizers", "profilers"):
         files += sorted((ROOT / "fixtures" / folder).glob("*.py"))
     for path in files:
         tree = ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(3, 8))

@@ -1,0 +1,140 @@
+"""How often the gate cries wolf and what it sees, on real sessions with slow-downs of known sizes.
+
+    pytest bench/prove_gate.py -s
+
+Compares ONNX Runtime with itself, as it is and with 5 % and 10 % of work added, on a quiet machine and beside a process that
+computes; every pair of processes is new. ``ENCODER_PARITY_COMPARISONS`` (100) is their number for each case,
+``ENCODER_PARITY_PROOF`` a file for all figures. The same rounds are judged as pytest-benchmark's ``--benchmark-compare-fail``
+would judge them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import multiprocessing
+import os
+import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.comparing import RESOLUTION
+from fixtures.gate import SLOWER, judge
+from fixtures.inputs import token_ids
+from fixtures.isolation import Session
+from fixtures.paired import compare
+from fixtures.ratio import Ratio
+from fixtures.registry import PLUGINS, load
+from fixtures.settings import DEFAULT_MODEL, Settings
+from fixtures.spec import Variant
+from fixtures.tabular import Column, render
+from fixtures.workshop import Workshop
+
+COMPARISONS = int(os.environ.get("ENCODER_PARITY_COMPARISONS", "100"))
+SLOW_DOWNS = (0.0, 0.05, 0.10)
+#: The gate under proof: it must see 5 %, so its threshold lies between that and nothing.
+GATE = 0.02
+VARIANT = Variant(DEFAULT_MODEL, "full", "onnxruntime", "int8_dynamic")
+
+
+def _spin() -> None:
+    while True:
+        pass
+
+
+@contextmanager
+def competition(wanted: bool) -> Iterator[None]:
+    """A process that computes without pause, if wanted."""
+    process = multiprocessing.get_context("spawn").Process(target=_spin, daemon=True)
+    if wanted:
+        process.start()
+    try:
+        yield
+    finally:
+        if wanted:
+            process.kill()
+            process.join()
+
+
+def session(workshop: Workshop, settings: Settings, extra: float) -> Session:
+    """A session on the variant whose inferences take ``extra`` seconds longer."""
+    artifact = workshop.artifact(VARIANT)
+    shape = workshop.checkpoint(VARIANT.model, VARIANT.size).shape
+    child = workshop.child("proof", settings.threads)
+    meta = {**artifact.meta, "extra_seconds": extra}
+    return Session(child, "onnxruntime_slowed", artifact.path, meta, shape, settings.threads)
+
+
+def one(workshop: Workshop, settings: Settings, slow_down: float, median: float) -> dict[str, Any]:
+    """One comparison of the variant with itself made slower."""
+    found = compare(
+        lambda: session(workshop, settings, 0.0), lambda: session(workshop, settings, slow_down * median),
+        settings.batch, settings.seq_len, GATE * RESOLUTION, settings.comparing.budget,
+    )  # fmt: skip
+    return {
+        "slow_down": slow_down, "ratio": found.ratio.estimate, "low": found.ratio.low, "high": found.ratio.high,
+        "processes": [statistics.median(pair.logs) for pair in found.pairs if pair.logs],
+        "retaken": found.retaken, "unstable": found.unstable, "seconds": found.seconds,
+        "mean": statistics.fmean(found.second) / statistics.fmean(found.first) if found.first else None,
+        "median": statistics.median(found.second) / statistics.median(found.first) if found.first else None,
+    }  # fmt: skip
+
+
+def summary(cases: list[dict[str, Any]]) -> str:
+    """Shares of each verdict, by load and slow-down."""
+    rows: dict[str, dict[str, Any]] = {}
+    for case in cases:
+        key = f"{case['load']}, {case['slow_down']:.0%} slower"
+        row = rows.setdefault(key, {"n": 0, "slower": 0, "tell": 0, "mean": 0, "median": 0, "seconds": 0.0})
+        verdict = judge(Ratio(case["ratio"], case["low"], case["high"]), GATE, case["unstable"])
+        row["n"] += 1
+        row["slower"] += verdict.word == SLOWER
+        row["tell"] += verdict.word == "can't tell"
+        row["mean"] += (case["mean"] or 0) > 1.05
+        row["median"] += (case["median"] or 0) > 1.05
+        row["seconds"] += case["seconds"]
+
+    def share(name: str) -> Any:
+        return lambda identifier, row: f"{row[name] / row['n']:.0%}"
+
+    columns = (
+        Column("case", lambda identifier, row: identifier), Column("comparisons", "n", "{}"),
+        Column(f"--gate {GATE:.0%}: slower", share("slower")), Column("can't tell", share("tell")),
+        Column("mean:5%", share("mean")), Column("median:5%", share("median")),
+        Column("s each", lambda identifier, row: row["seconds"] / row["n"], "{:.1f}"),
+    )  # fmt: skip
+    return render(rows, columns)
+
+
+@pytest.mark.timed
+@pytest.mark.parametrize("load_", ["quiet", "competing"])
+def test_the_gate(load_: str, workshop: Workshop, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At most 1 % of false alarms; at least 90 % of slow-downs by 5 % seen when quiet; no false alarm under competition."""
+    monkeypatch.setenv(PLUGINS, "bench.slowed")
+    load()
+    cases = []
+    calm = session(workshop, settings, 0.0)
+    calm.warm_up(token_ids(calm.shape, settings.batch, settings.seq_len))
+    median = statistics.median(calm.rounds(1.0, 20).seconds)
+    calm.child.close()
+    with competition(load_ == "competing"):
+        for _, slow_down in itertools.product(range(COMPARISONS), SLOW_DOWNS):
+            cases.append({"load": load_, **one(workshop, settings, slow_down, median)})
+            if path := os.environ.get("ENCODER_PARITY_PROOF"):
+                Path(f"{path}.{load_}.json").write_text(json.dumps(cases), encoding="utf-8")
+    print("\n" + summary(cases))
+    seen = {
+        slow_down: [
+            judge(Ratio(case["ratio"], case["low"], case["high"]), GATE, case["unstable"]).word == SLOWER
+            for case in cases
+            if case["slow_down"] == slow_down
+        ]
+        for slow_down in SLOW_DOWNS
+    }
+    assert statistics.fmean(seen[0.0]) <= 0.01, "false alarms"
+    if load_ == "quiet":
+        assert statistics.fmean(seen[0.05]) >= 0.90, "slow-downs by 5 % that went unseen"

@@ -1,0 +1,35 @@
+"""Latency over batch size, sequence length and threads, as the 2021 notes' tables have it; on request (``-m grid``)."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.conditions import measure
+from fixtures.grid import BATCHES, EVENT, LENGTHS
+from fixtures.inputs import token_ids
+from fixtures.isolation import Session
+from fixtures.settings import Settings
+from fixtures.spec import Variant
+from fixtures.workshop import Workshop
+
+MIN_ROUNDS, MIN_SECONDS = 3, 0.5
+
+
+@pytest.mark.grid
+@pytest.mark.stage("latency")
+@pytest.mark.timed
+def test_grid(workshop: Workshop, settings: Settings, variant: Variant, session: Session) -> None:
+    """Every cell once, with one thread and with all: median of at least 3 rounds and 0.5 s."""
+    shape = "padded" if "pad_to" in workshop.artifact(variant).meta else "dynamic"
+    for threads in sorted({1, settings.threads}):
+        session.set_threads(threads)
+        for batch in BATCHES:
+            for length in (n for n in LENGTHS if n <= session.shape.max_length):
+                session.warm_up(token_ids(session.shape, batch, length))
+                found = measure(session, MIN_SECONDS, MIN_ROUNDS)
+                assert min(found.seconds) > 0, f"{variant.id}: a round of 0 s cannot be an inference"
+                workshop.store.record(
+                    EVENT, variant=variant.id, shape=shape, threads=threads, batch=batch, sequence_length=length,
+                    median_ms=found.median * 1e3, samples_per_second=batch / found.median, unstable=found.unstable,
+                )  # fmt: skip
+    session.set_threads(settings.threads)

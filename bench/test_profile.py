@@ -1,0 +1,36 @@
+"""Time by operator type, from each runtime's own profiler; on request (``-m profile``)."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fixtures import profilers
+from fixtures.inputs import token_ids
+from fixtures.isolation import Session
+from fixtures.profiling import EVENT
+from fixtures.registry import REGISTRY
+from fixtures.settings import Settings
+from fixtures.spec import Variant
+from fixtures.workshop import Workshop
+
+ROUNDS = 10
+
+
+@pytest.mark.profile
+@pytest.mark.stage("latency")
+@pytest.mark.timed
+def test_profile(workshop: Workshop, settings: Settings, variant: Variant, request: pytest.FixtureRequest) -> None:
+    """Milliseconds of every operator type, and a trace that opens in Perfetto."""
+    profiler = profilers.name(REGISTRY.backends[variant.backend])
+    if profiler is None:
+        pytest.skip(f"{variant.backend} has no profiler that Python can reach")
+    session: Session = request.getfixturevalue("session")
+    session.warm_up(token_ids(session.shape, settings.batch, settings.seq_len))
+    settings.traces.mkdir(parents=True, exist_ok=True)
+    trace = settings.traces / f"{variant.id}.json"
+    seconds = session.profile(ROUNDS, trace)
+    assert json.loads(trace.read_text(encoding="utf-8")), f"{variant.id}: {trace} is empty"
+    assert sum(seconds.values()) > 0, f"{variant.id}: the profiler saw no operator"
+    workshop.store.record(EVENT, variant=variant.id, profiler=profiler, trace=str(trace), seconds=seconds)

@@ -1,0 +1,108 @@
+"""The benchmarks as a user runs them, on a tiny model: comparing, the gate, the grid, profiles, claims."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+from fixtures.workshop import Workshop
+from tests.nested import run
+
+Bench = Callable[..., CompletedProcess[str]]
+
+
+@pytest.fixture
+def bench(workshop: Workshop) -> Bench:
+    """``pytest bench`` on BERT's tiny size with this session's artifacts."""
+
+    def call(*arguments: str, models: str = "bert-base-uncased") -> CompletedProcess[str]:
+        return run(
+            "bench", "--size=tiny", f"--models={models}", f"--artifacts={workshop.store.root}", "--seq-len=32", *arguments
+        )
+
+    return call
+
+
+def figures(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def test_a_variant_that_is_slower_fails_the_gate_and_one_that_is_faster_passes(bench: Bench, tmp_path: Path) -> None:
+    """Eager PyTorch takes several times as long as ONNX Runtime on a tiny model, whatever else this machine does."""
+    junit, summary = tmp_path / "junit.xml", tmp_path / "summary.md"
+    options = ("--precisions=f32", "--gate=20%", "--budget=60")
+    slow = bench("--backends=pytorch", "--against=onnxruntime-f32", *options, f"--junitxml={junit}", f"--summary={summary}")
+    if "can't tell" not in slow.stdout:  # what a crowded machine rightly says
+        assert slow.returncode == 1, slow.stdout[-3000:]
+        assert "is slower than bert-base-uncased-tiny-onnxruntime-f32" in slow.stdout
+        assert 'value="slower"' in junit.read_text(encoding="utf-8")
+        assert "| slower" in summary.read_text(encoding="utf-8")
+    quick = bench("--backends=onnxruntime", "--against=pytorch-f32", *options)
+    assert quick.returncode == 0, quick.stdout[-3000:]
+
+
+def test_another_python_is_measured_beside_this_one(bench: Bench) -> None:
+    """The same interpreter under another name: the artifact is the same, and so is the speed."""
+    found = bench("--backends=onnxruntime", "--precisions=f32", f"--against={sys.executable}", "--gate=50%", "--budget=60")
+    assert found.returncode == 0, found.stdout[-3000:]
+    assert "onnxruntime 1." in found.stdout
+
+
+def test_a_stored_run_is_compared_by_ratios(bench: Bench, tmp_path: Path) -> None:
+    stored = tmp_path / "before.json"
+    first = bench(
+        "--backends=onnxruntime,pytorch", "--precisions=f32", "-k=test_latency and not opset11", f"--benchmark-json={stored}"
+    )
+    assert first.returncode == 0, first.stdout[-3000:]
+    names = {case["extra_info"]["variant"]["id"] for case in figures(stored)["benchmarks"]}
+    assert names == {"bert-base-uncased-tiny-onnxruntime-f32", "bert-base-uncased-tiny-pytorch-f32"}
+
+    again = bench(
+        "--backends=onnxruntime", "--precisions=f32", "-k=not opset11", f"--against={stored}", "--gate=900%", "--budget=60"
+    )
+    assert again.returncode == 0, again.stdout[-3000:]
+    assert "before.json (both in units of bert-base-uncased-tiny-pytorch-f32)" in again.stdout
+
+    elsewhere = figures(stored)
+    elsewhere["machine_info"]["encoder_parity"]["cpu"] = "another CPU"
+    stored.write_text(json.dumps(elsewhere), encoding="utf-8")
+    refused = bench("--backends=onnxruntime", "--precisions=f32", f"--against={stored}")
+    assert refused.returncode != 0
+    assert "it was measured on another CPU, this is" in refused.stdout
+
+
+def test_what_nobody_can_be_compared_with(bench: Bench) -> None:
+    found = bench("--backends=onnxruntime", "--precisions=f32", "--against=nonsense")
+    assert found.returncode != 0
+    assert "--against nonsense: no variant, no Python (path, folder or tox environment) and no .json" in found.stdout
+    assert bench("--gate=5%").returncode == 4
+
+
+def test_grid_profiles_and_claims_run_on_request_only(bench: Bench, tmp_path: Path) -> None:
+    """One call for the three; a plain ``pytest bench`` has none of them."""
+    plain = bench("--collect-only", "-q")
+    assert not [
+        line for line in plain.stdout.splitlines() if "::" in line and any(w in line for w in ("grid", "claim", "profile"))
+    ]
+
+    stored = tmp_path / "run.json"
+    found = bench(
+        "-m", "grid or profile or claims", "--backends=onnxruntime", "--precisions=f32,int8_dynamic",
+        "-k", "(test_grid or test_profile) and not opset11 or size-bert-onnx or plain-onnx-slower-on-arm",
+        f"--traces={tmp_path}", f"--benchmark-json={stored}",
+    )  # fmt: skip
+    assert found.returncode == 0, found.stdout[-3000:]
+    got = figures(stored)["encoder_parity"]
+    cells = {(cell["batch"], cell["sequence_length"]) for cell in got["grid"]}
+    assert {(1, 8), (8, 32), (32, 512)} <= cells
+    assert {"MatMul", "LayerNormalization"} <= set(got["profile"][0]["seconds"])
+    assert json.loads((tmp_path / "bert-base-uncased-tiny-onnxruntime-f32.json").read_text(encoding="utf-8"))
+    assert {claim["word"] for claim in got["claims"]} == {"can't tell", "other platform"}, "a tiny model has no such size"
+    assert "us a token" in found.stdout
