@@ -19,18 +19,21 @@ ROUNDS = 10
 
 
 @pytest.mark.profile
+@pytest.mark.variants(profiled=True)
 @pytest.mark.stage("latency")
 @pytest.mark.timed
-def test_profile(workshop: Workshop, settings: Settings, variant: Variant, request: pytest.FixtureRequest) -> None:
+def test_profile(workshop: Workshop, settings: Settings, variant: Variant, session: Session) -> None:
     """Milliseconds of every operator type, and a trace that opens in Perfetto."""
-    profiler = profilers.name(REGISTRY.backends[variant.backend])
-    if profiler is None:
-        pytest.skip(f"{variant.backend} has no profiler that Python can reach")
-    session: Session = request.getfixturevalue("session")
     session.warm_up(token_ids(session.shape, settings.batch, settings.seq_len))
     settings.traces.mkdir(parents=True, exist_ok=True)
     trace = settings.traces / f"{variant.id}.json"
     seconds = session.profile(ROUNDS, trace)
     assert json.loads(trace.read_text(encoding="utf-8")), f"{variant.id}: {trace} is empty"
     assert sum(seconds.values()) > 0, f"{variant.id}: the profiler saw no operator"
-    workshop.store.record(EVENT, variant=variant.id, profiler=profiler, trace=str(trace), seconds=seconds)
+    workshop.store.record(
+        EVENT,
+        variant=variant.id,
+        profiler=profilers.name(REGISTRY.backends[variant.backend]),
+        trace=str(trace),
+        seconds=seconds,
+    )

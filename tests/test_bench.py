@@ -74,14 +74,14 @@ def test_a_stored_run_is_compared_by_ratios(bench: Bench, tmp_path: Path) -> Non
     elsewhere["machine_info"]["encoder_parity"]["cpu"] = "another CPU"
     stored.write_text(json.dumps(elsewhere), encoding="utf-8")
     refused = bench("--backends=onnxruntime", "--precisions=f32", f"--against={stored}")
-    assert refused.returncode != 0
-    assert "it was measured on another CPU, this is" in refused.stdout
+    assert refused.returncode == 4
+    assert "it was measured on another CPU, this is" in refused.stderr
 
 
 def test_what_nobody_can_be_compared_with(bench: Bench) -> None:
     found = bench("--backends=onnxruntime", "--precisions=f32", "--against=nonsense")
-    assert found.returncode != 0
-    assert "--against nonsense: no variant, no Python (path, folder or tox environment) and no .json" in found.stdout
+    assert found.returncode == 4
+    assert "--against nonsense: no variant, no Python (path, folder or tox environment) and no .json" in found.stderr
     assert bench("--gate=5%").returncode == 4
 
 
