@@ -78,6 +78,12 @@ def test_processes_with_luck_of_their_own_do_not_fool_the_gate() -> None:
     assert verdicts.count(SLOWER) <= 2
 
 
+def test_sides_exchange() -> None:
+    pair = alternate(noisy(np.random.default_rng(1), 0.01), noisy(np.random.default_rng(2), 0.02), wanted=3, settle=0)
+    other = pair.mirrored()
+    assert (other.logs, other.first, other.second) == ([-log for log in pair.logs], pair.second, pair.first)
+
+
 def test_a_drift_cancels() -> None:
     """Both get slower by 1 % from turn to turn, and neither is slower than the other."""
     place = iter(range(10_000))
