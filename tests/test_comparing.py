@@ -26,7 +26,7 @@ from fixtures.ratio import LEAST, Ratio, ranked, replicated, unpaired
 from fixtures.spec import Shape, Variant
 
 QUIET = {"cpus": 2.0, "queued": 0.0, "foreign": 0.0, "steal": 0.0, "throttled": 0.0, "heated": 0.0}
-BUSY = {**QUIET, "queued": 0.4}
+BUSY = {**QUIET, "queued": 0.4, "foreign": 0.08}
 BASE, OTHER = Variant("minilm-l6", "full", "pytorch", "f32"), Variant("minilm-l6", "full", "onnxruntime", "f32")
 
 
@@ -155,6 +155,7 @@ def test_what_never_was_quiet_says_so() -> None:
     assert found.unstable == "6 of 6 stretches disturbed: threads waited for a CPU (40%)"
     assert found.seconds == [1.0] * 6
     assert disturbance(QUIET) is None
+    assert disturbance({**QUIET, "queued": 0.2}) is None, "a runtime that queues behind its own threads"
 
 
 @pytest.mark.parametrize("text", ["", "five", "-1%", "nan", "2000%"])
