@@ -46,7 +46,7 @@ def launches(seed: int, slow_down: float, spread: float = 0.01, strain: dict[str
 
     def launch(swap: bool) -> Pair:
         first, second = (0.01 * generator.lognormal(0, spread) for _ in range(2))
-        return alternate(noisy(generator, first), noisy(generator, slow_down * second, strain), wanted=5, settle=0)
+        return alternate(noisy(generator, first, strain), noisy(generator, slow_down * second, strain), wanted=5, settle=0)
 
     return launch
 
