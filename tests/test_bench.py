@@ -94,7 +94,7 @@ def test_grid_profiles_and_claims_run_on_request_only(bench: Bench, tmp_path: Pa
 
     stored = tmp_path / "run.json"
     found = bench(
-        "-m", "grid or profile or claims", "--backends=onnxruntime", "--precisions=f32,int8_dynamic",
+        "-m", "grid or profile or claims", "--backends=onnxruntime", "--precisions=f32", "--threads=1",
         "-k", "(test_grid or test_profile) and not opset11 or size-bert-onnx or plain-onnx-slower-on-arm",
         f"--traces={tmp_path}", f"--benchmark-json={stored}",
     )  # fmt: skip
@@ -106,3 +106,15 @@ def test_grid_profiles_and_claims_run_on_request_only(bench: Bench, tmp_path: Pa
     assert json.loads((tmp_path / "bert-base-uncased-tiny-onnxruntime-f32.json").read_text(encoding="utf-8"))
     assert {claim["word"] for claim in got["claims"]} == {"can't tell", "other platform"}, "a tiny model has no such size"
     assert "us a token" in found.stdout
+
+
+def test_tensorflow_shows_its_operations(bench: Bench, tmp_path: Path) -> None:
+    """Its profile has to be read from a file of its own format; XLA's has nothing to show, and is not asked."""
+    stored = tmp_path / "run.json"
+    found = bench(
+        "-m=profile", "--backends=tensorflow,tensorflow_xla", "--precisions=f32", "-k=not default",
+        f"--traces={tmp_path}", f"--benchmark-json={stored}",
+    )  # fmt: skip
+    assert found.returncode == 0, found.stdout[-3000:]
+    (profile,) = figures(stored)["encoder_parity"]["profile"]
+    assert any("MatMul" in operation for operation in profile["seconds"])
