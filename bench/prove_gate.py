@@ -30,7 +30,7 @@ from fixtures.ratio import Ratio
 from fixtures.registry import PLUGINS, load
 from fixtures.settings import DEFAULT_MODEL, Settings
 from fixtures.spec import Variant
-from fixtures.tabular import Column, render
+from fixtures.tabular import Column, identity, render
 from fixtures.workshop import Workshop
 
 COMPARISONS = int(os.environ.get("ENCODER_PARITY_COMPARISONS", "100"))
@@ -114,7 +114,7 @@ def summary(cases: list[dict[str, Any]]) -> str:
         return lambda identifier, row: f"{row[name] / row['n']:.0%}"
 
     columns = (
-        Column("case", lambda identifier, row: identifier), Column("comparisons", "n", "{}"),
+        Column("case", identity), Column("comparisons", "n", "{}"),
         *(Column(f"--gate {gate:.0%}: {word}", share(f"{word} {gate}")) for gate in GATES for word in (SLOWER, CANNOT_TELL)),
         Column("mean:5%", share("mean")), Column("median:5%", share("median")),
         Column("s each", lambda identifier, row: row["seconds"] / row["n"], "{:.1f}"),
