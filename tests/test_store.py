@@ -183,3 +183,9 @@ def test_an_artifact_that_another_process_holds_stays(store: Store) -> None:
         assert prune(store, 0, in_use=-1) == (0, 0.0)
     assert prune(store, 0, in_use=-1)[0] == 1
     assert not made.path.exists()
+
+
+def test_of_sessions_that_end_at_once_one_removes(store: Store) -> None:
+    store.get(REQUEST, build)
+    with FileLock(store.root / "locks" / "prune.lock"):
+        assert prune(store, 0, in_use=-1) == (0, 0.0)
