@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fixtures.against import Against
+from fixtures.conditions import in_a_word
 from fixtures.gate import SLOWER, judge
 from fixtures.settings import Settings
 from fixtures.spec import Variant
@@ -36,7 +37,7 @@ def test_against(
         "processes": found.comparison.processes,
         "rounds": found.comparison.rounds,
         "compare_seconds": found.comparison.seconds,
-        "gate_conditions": found.unstable or found.comparison.conditions,
+        "gate_conditions": in_a_word(found.unstable, found.comparison.retaken),
         "gate": verdict.word,
         "gate_why": verdict.why,
     }

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fixtures.clock import ChildClock
-from fixtures.conditions import measure
+from fixtures.conditions import in_a_word, measure
 from fixtures.inputs import token_ids
 from fixtures.isolation import Session
 from fixtures.limit import Peaks
@@ -65,11 +65,7 @@ def test_latency(
         "strain": found.strain,
         "retaken": found.retaken,
         "unstable": found.unstable,
-        "conditions": f"unstable: {found.unstable}"
-        if found.unstable
-        else f"{found.retaken} retaken"
-        if found.retaken
-        else "quiet",
+        "conditions": in_a_word(found.unstable, found.retaken),
     }
     row(**measured)
     benchmark.extra_info.update(
