@@ -122,7 +122,6 @@ def summary(cases: list[dict[str, Any]]) -> str:
     return render(rows, columns)
 
 
-@pytest.mark.timed
 @pytest.mark.parametrize("load_", ["quiet", "competing"])
 def test_the_gate(load_: str, workshop: Workshop, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """At most 1 % of false alarms; at least 90 % of slow-downs by 5 % seen when quiet; no false alarm under competition."""

@@ -17,7 +17,6 @@ from fixtures.spec import Variant
 @pytest.mark.against
 @pytest.mark.variants(rivals=True)
 @pytest.mark.stage("latency")
-@pytest.mark.timed
 def test_against(
     variant: Variant,
     other: Against,

@@ -18,7 +18,6 @@ def checker(workshop: Workshop, settings: Settings) -> Checker:
 
 
 @pytest.mark.claims
-@pytest.mark.timed
 @pytest.mark.parametrize("claim", CLAIMS, ids=[claim.id for claim in CLAIMS])
 def test_claim(claim: Claim, checker: Checker, workshop: Workshop) -> None:
     """What the notes saw beside what this machine says."""

@@ -12,7 +12,7 @@ from fixtures.conditions import in_a_word, measure
 from fixtures.inputs import token_ids
 from fixtures.isolation import Session
 from fixtures.limit import Peaks
-from fixtures.registry import REGISTRY, versions
+from fixtures.registry import REGISTRY
 from fixtures.settings import Settings
 from fixtures.spec import Variant
 from fixtures.workshop import Checkpoint, Workshop
@@ -21,7 +21,6 @@ MIN_ROUNDS, MIN_SECONDS = 20, 2.0
 
 
 @pytest.mark.stage("latency")
-@pytest.mark.timed
 def test_latency(
     request: pytest.FixtureRequest,
     workshop: Workshop,
@@ -70,8 +69,8 @@ def test_latency(
     row(**measured)
     benchmark.extra_info.update(
         variant=variant.fields(),
-        machine=workshop.machine.fields(),
-        versions=versions((*REGISTRY.backends[variant.backend].packages, "numpy")),
+        machine=workshop.target.fields(),
+        versions=workshop.runtime_versions((*REGISTRY.backends[variant.backend].packages, "numpy")),
         weights=checkpoint.origin,
         artifact={"key": artifact.path.name, "sha256": artifact.digest, "meta": dict(artifact.meta)},
         threads=settings.threads,

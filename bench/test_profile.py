@@ -21,7 +21,6 @@ ROUNDS = 10
 @pytest.mark.profile
 @pytest.mark.variants(profiled=True)
 @pytest.mark.stage("latency")
-@pytest.mark.timed
 def test_profile(workshop: Workshop, settings: Settings, variant: Variant, session: Session) -> None:
     """Milliseconds of every operator type, and a trace that opens in Perfetto."""
     session.warm_up(token_ids(session.shape, settings.batch, settings.seq_len))

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from fixtures.clock import ChildClock
-from fixtures.registry import REGISTRY, missing_packages, versions
+from fixtures.registry import REGISTRY
 from fixtures.report import note
 from fixtures.spec import Tokenization, Variant
 from fixtures.tokenization import Desk, Pair, TokenizerSession, differences
 from fixtures.tokenizer_table import RUNTIMES, share
 from fixtures.workshop import MAX_LENGTH, Workshop
 
-pytestmark = [pytest.mark.stage("latency"), pytest.mark.timed]
+pytestmark = pytest.mark.stage("latency")
 MIN_ROUNDS, MIN_SECONDS = 5, 2.0
 Inference = Callable[[str, str], dict[str, float]]
 
@@ -48,16 +48,12 @@ def inference(workshop: Workshop) -> Inference:
                 medians.append(statistics.median(session.warm_up(one)[-5:]))
             return statistics.fmean(medians)
         finally:
-            session.child.close()
+            workshop.release(session)
 
     def measure(model: str, size: str) -> dict[str, float]:
         if (model, size) not in known:
             variants = [Variant(model, size, *cell) for cell in RUNTIMES]
-            known[model, size] = {
-                f"{v.backend}_{v.precision}": seconds(v)
-                for v in variants
-                if not missing_packages(REGISTRY.backends[v.backend].packages)
-            }
+            known[model, size] = {f"{v.backend}_{v.precision}": seconds(v) for v in variants if not workshop.absent(v.backend)}
         return known[model, size]
 
     return measure
@@ -78,8 +74,8 @@ def timed(request: pytest.FixtureRequest, workshop: Workshop, tokenization: Toke
         packages = REGISTRY.tokenizers[tokenization.tokenizer].packages
         benchmark.extra_info.update(
             tokenization=tokenization.id, model=tokenization.model, size=tokenization.size,
-            tokenizer=tokenization.tokenizer, machine=workshop.machine.fields(), versions=versions(packages),
-            threads=workshop.settings.threads, max_length=MAX_LENGTH, **facts,
+            tokenizer=tokenization.tokenizer, machine=workshop.target.fields(),
+            versions=workshop.runtime_versions(packages), threads=workshop.settings.threads, max_length=MAX_LENGTH, **facts,
         )  # fmt: skip
         # Under xdist pytest-benchmark measures nothing.
         return [] if benchmark.stats is None else list(benchmark.stats.stats.data)

@@ -59,4 +59,4 @@ def loses_its_weights(say: Say, out: str) -> None:
     folder = Path(out) / "source"
     tf.saved_model.save(module, str(folder / _keras.FOLDER), signatures={_keras.SERVE: serve})
     shape = Shape(1, 1, 64, 256, 4096, 128, 0, ("input_ids",))
-    tflite.f32(Job(Path(out), Path(out), shape, "f32", "", frozenset(), source=folder))
+    tflite.f32(Job(Path(out), Path(out), shape, "f32", "", False, source=folder))

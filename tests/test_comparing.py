@@ -14,10 +14,10 @@ import pytest
 from fixtures.baseline import Baseline
 from fixtures.comparing import share
 from fixtures.conditions import disturbance, gather
-from fixtures.elsewhere import interpreter
 from fixtures.errors import SuiteError
 from fixtures.gate import CANNOT_TELL, NOT_SLOWER, SLOWER, judge
 from fixtures.grid import fit
+from fixtures.interpreter import named
 from fixtures.isolation import Block
 from fixtures.limit import flops
 from fixtures.machine import this_machine
@@ -215,15 +215,15 @@ def test_a_stored_run_that_is_no_json(tmp_path: Path) -> None:
 
 
 def test_an_interpreter_is_asked_whether_it_is_one(tmp_path: Path) -> None:
-    assert interpreter(str(tmp_path / "nothing")) is None
+    assert named("--against", str(tmp_path / "nothing")) is None
     fake = tmp_path / "python"
     fake.write_text("#!/bin/sh\necho hello\n", encoding="utf-8")
     fake.chmod(0o755)
     with pytest.raises(SuiteError, match="is no Python interpreter"):
-        interpreter(str(fake))
+        named("--against", str(fake))
     fake.chmod(0o644)
     with pytest.raises(SuiteError, match="is no Python interpreter"):
-        interpreter(str(fake))
+        named("--against", str(fake))
 
 
 def test_the_arithmetic_of_bert_base() -> None:

@@ -48,7 +48,7 @@ def _seconds_of_children() -> float:
 
 def test_what_a_child_imports_is_python_3_8() -> None:
     """The syntax of everything that an old stack's interpreter must load."""
-    sides = ["spec", "registry", "precisions", "errors", "wire", "child", "standin", "stages", "padding", "counters"]
+    sides = ["spec", "registry", "precisions", "errors", "wire", "child", "standin", "stages", "padding", "counters", "machine"]
     files = [ROOT / "fixtures" / f"{name}.py" for name in sides]
     for folder in ("models", "backends", "jobs", "tokenizers", "profilers"):
         files += sorted((ROOT / "fixtures" / folder).glob("*.py"))

@@ -1,0 +1,241 @@
+"""Make a Python on a CPU that this machine does not have: qemu-user, and for another architecture a userland and wheels.
+
+    python -m scripts.emulate neoverse-n1 cortex-a72 Haswell
+
+No root, chroot or binfmt_misc: Debian's packages are downloaded with an apt state of their own and unpacked into a folder of
+the user's cache, wheels are installed beside them. Prints the path of each interpreter; what exists already is left alone.
+An emulated CPU of this machine's own architecture runs the Python that runs this script, with the packages it has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from filelock import FileLock
+from packaging.requirements import Requirement
+
+from fixtures.emulation import CPUS, ROOT, folder
+
+#: Debian's name of an architecture.
+DEBIAN = {"x86_64": "amd64", "aarch64": "arm64"}
+#: The emulator needs version 10 (7.2 crashes ONNX Runtime); the userland brings the Python that the wheels are for.
+EMULATOR, USERLAND, PYTHON = "bookworm-backports", "bookworm", "3.11"
+PACKAGES = (f"python{PYTHON}", "libstdc++6", "libgomp1")
+PLATFORMS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_26", "manylinux_2_24", "manylinux_2_17", "manylinux2014")
+MIRROR = "ENCODER_PARITY_DEBIAN"
+#: What qemu is asked for where a CPU's name alone makes it warn of features that it lacks.
+MODELS = {"Haswell": "Haswell,-hle,-rtm"}
+#: Another version of the suite makes another Python; one that was not asked for this long is removed then.
+KEPT_SECONDS = 7 * 86400.0
+
+APT = """
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+Dir::State "{place}/state";
+Dir::State::status "{place}/status";
+Dir::Cache "{place}/cache";
+Dir::Etc::SourceList "{place}/sources.list";
+Dir::Etc::SourceParts "{place}/sources";
+APT::Architecture "{architecture}";
+APT::Architectures {{ "{architecture}"; "{host}"; }};
+APT::Install-Recommends "false";
+Acquire::Languages "none";
+Acquire::Retries "3";
+Debug::NoLocking "true";
+"""
+WRAPPER = """#!/bin/sh
+# Python on an emulated {cpu}. Children that it starts through sys.executable are emulated too.
+export ENCODER_PARITY_EMULATED="{wrapper}" PYTHONPATH="{startup}${{PYTHONPATH:+:$PYTHONPATH}}"
+exec "{qemu}" -cpu {model}{root} "{python}" "$@"
+"""
+STARTUP = """import os
+import sys
+
+sys.executable = os.environ["ENCODER_PARITY_EMULATED"]
+"""
+
+
+class Failure(Exception):
+    """One sentence on what could not be done."""
+
+
+def run(command: Sequence[str | Path], failing: str) -> str:
+    """Output of a command; Failure with its last lines if it fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    except FileNotFoundError:
+        raise Failure(f"{failing}: {command[0]} is not installed") from None
+    if done.returncode != 0:
+        lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise Failure(f"{failing}; {command[0]} says:\n  " + "\n  ".join(lines[-6:]))
+    return done.stdout
+
+
+def mirror() -> str:
+    """The Debian archive that this machine's apt uses, or that the environment names."""
+    if named := os.environ.get(MIRROR):
+        return named
+    advice = f"name a mirror of Debian in {MIRROR}"
+    listed = run(
+        ("apt-get", "indextargets", "--format", "$(ORIGIN) $(LABEL) $(REPO_URI)", "Identifier: Packages"),
+        f"the sources of apt cannot be read: {advice}",
+    )
+    for line in listed.splitlines():
+        origin, label, uri = line.split(" ", 2)
+        if (origin, label) == ("Debian", "Debian"):
+            return uri
+    raise Failure(f"apt has no list of a Debian archive: run `apt-get update` first, or {advice}")
+
+
+class Debian:
+    """Packages of ``architecture`` and of this machine's, from an apt that keeps its state in ``place``."""
+
+    def __init__(self, place: Path, architecture: str) -> None:
+        self.place, self.host = place, DEBIAN[platform.machine()]
+        for name in ("state/lists/partial", "cache/archives/partial", "sources"):
+            (place / name).mkdir(parents=True)
+        (place / "status").touch()
+        uri = mirror()
+        sources = [f"deb [arch={self.host}] {uri} {EMULATOR} main\n"]
+        if architecture != self.host:
+            sources.append(f"deb [arch={architecture}] {uri} {USERLAND} main\n")
+        (place / "sources.list").write_text("".join(sources), encoding="utf-8")
+        (place / "apt.conf").write_text(APT.format(place=place, architecture=architecture, host=self.host), encoding="utf-8")
+        self._apt("update")
+
+    def _apt(self, *arguments: str) -> None:
+        run(("apt-get", "-q", "-c", self.place / "apt.conf", *arguments), f"apt-get {arguments[0]} of Debian's packages failed")
+
+    def unpack_emulator(self, into: Path) -> None:
+        """qemu-user for this machine."""
+        self._unpack(("install", "-y", "--download-only", f"qemu-user:{self.host}"), into, "qemu-user_")
+
+    def unpack_userland(self, into: Path) -> None:
+        """Python and the libraries that wheels expect, with all they depend on."""
+        self._unpack(("install", "-y", "--download-only", *PACKAGES), into, "")
+
+    def _unpack(self, arguments: tuple[str, ...], into: Path, prefix: str) -> None:
+        self._apt(*arguments)
+        for package in sorted((self.place / "cache" / "archives").glob(f"{prefix}*.deb")):
+            run(("dpkg-deb", "--extract", package, into), f"{package.name} cannot be unpacked")
+            package.unlink()
+
+
+def pins(architecture: str) -> Iterator[str]:
+    """``requirements/emulated-aarch64.txt`` with the versions of ``current.txt`` on that architecture."""
+
+    def read(name: str) -> Iterator[Requirement]:
+        for line in (ROOT / "requirements" / name).read_text(encoding="utf-8").splitlines():
+            if line and not line.startswith("#"):
+                requirement = Requirement(line)
+                if requirement.marker is None or requirement.marker.evaluate({"platform_machine": architecture}):
+                    yield requirement
+
+    current = {requirement.name: str(requirement.specifier) for requirement in read("current.txt")}
+    for requirement in read("emulated-aarch64.txt"):
+        yield f"{requirement.name}{str(requirement.specifier) or current[requirement.name]}"
+
+
+def install(architecture: str, into: Path) -> None:
+    """Wheels of another architecture; pip resolves for its own, so that nothing but the pins is installed."""
+    platforms = [f"--platform={name}_{architecture}" for name in PLATFORMS]
+    run(
+        (
+            sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps",
+            "--only-binary=:all:", f"--python-version={PYTHON}", "--implementation=cp", *platforms, f"--target={into}",
+            *pins(architecture),
+        ),
+        f"the wheels of requirements/emulated-{architecture}.txt cannot be installed",
+    )  # fmt: skip
+
+
+def make(architecture: str, place: Path, final: Path) -> None:
+    """Everything under ``place``, for use from ``final``."""
+    own = architecture == platform.machine()
+    debian = Debian(place / "apt", DEBIAN[architecture])
+    debian.unpack_emulator(place / "emulator")
+    qemu = next((place / "emulator").rglob(f"qemu-{architecture}"), None)
+    if qemu is None:
+        raise Failure(f"the package qemu-user has no qemu-{architecture}")
+    kept = place / "bin" / f"qemu-{architecture}"
+    kept.parent.mkdir()
+    qemu.rename(kept)
+    if not own:
+        debian.unpack_userland(place / "root")
+        install(architecture, place / "root" / "usr" / "local" / "lib" / f"python{PYTHON}" / "dist-packages")
+    shutil.rmtree(place / "apt")
+    shutil.rmtree(place / "emulator")
+    (place / "startup").mkdir()
+    (place / "startup" / "sitecustomize.py").write_text(STARTUP, encoding="utf-8")
+    python = sys.executable if own else final / "root" / "usr" / "bin" / f"python{PYTHON}"
+    for cpu in (cpu for cpu, its in CPUS.items() if its == architecture):
+        wrapper = place / "bin" / cpu
+        text = WRAPPER.format(
+            cpu=cpu, model=MODELS.get(cpu, cpu), wrapper=final / "bin" / cpu, startup=final / "startup",
+            qemu=final / "bin" / kept.name, root="" if own else f' -L "{final / "root"}"', python=python,
+        )  # fmt: skip
+        wrapper.write_text(text, encoding="utf-8")
+        wrapper.chmod(0o755)
+
+
+def check(cpu: str, interpreter: Path) -> None:
+    """That the new Python runs and is on the right architecture."""
+    found = run((interpreter, "-c", "import platform, numpy; print(platform.machine())"), f"Python on {cpu} does not run")
+    if found.strip() != CPUS[cpu]:
+        raise Failure(f"Python on {cpu} says that it is on {found.strip()}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; 1 and one sentence if something is not to be had."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.emulate", description=__doc__.split("\n")[0])
+    parser.add_argument("cpus", nargs="+", metavar="CPU", choices=CPUS, help=", ".join(CPUS))
+    cpus = parser.parse_args(arguments).cpus
+    try:
+        for architecture in dict.fromkeys(CPUS[cpu] for cpu in cpus):
+            ensure(architecture)
+        for cpu in cpus:
+            print(folder(CPUS[cpu]) / "bin" / cpu)
+    except Failure as failure:
+        print(f"{parser.prog}: {failure}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def ensure(architecture: str) -> None:
+    """The folder of ``architecture``, made now if it is not there; never half-made."""
+    if platform.system() != "Linux" or platform.machine() not in DEBIAN:
+        raise Failure(f"qemu-user is for Linux on {' or '.join(DEBIAN)}; this is {platform.system()} on {platform.machine()}")
+    final = folder(architecture)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{final}.lock"):
+        if final.exists():
+            os.utime(final)
+            return
+        print(f"making a Python on emulated {architecture}: a minute or two, 1.2 GB at most", file=sys.stderr)
+        place = final.with_suffix(".tmp")
+        shutil.rmtree(place, ignore_errors=True)
+        try:
+            place.mkdir()
+            make(architecture, place, final)
+            place.rename(final)
+            for cpu in (cpu for cpu, its in CPUS.items() if its == architecture):
+                check(cpu, final / "bin" / cpu)
+        except BaseException:
+            shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(final, ignore_errors=True)
+            raise
+        for other in final.parent.glob(f"{architecture}-*"):
+            if other.is_dir() and time.time() - other.stat().st_mtime > KEPT_SECONDS:
+                shutil.rmtree(other, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
