@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from fixtures import profilers
 from fixtures.inputs import token_ids
 from fixtures.isolation import Session
 from fixtures.profiling import EVENT
@@ -32,7 +31,7 @@ def test_profile(workshop: Workshop, settings: Settings, variant: Variant, sessi
     workshop.store.record(
         EVENT,
         variant=variant.id,
-        profiler=profilers.name(REGISTRY.backends[variant.backend]),
+        profiler=REGISTRY.backends[variant.backend].profiler,
         trace=str(trace),
         seconds=seconds,
     )
