@@ -19,6 +19,7 @@ def test_outputs_are_saved(variant: Variant, record: Callable[[], None]) -> None
 
 @pytest.mark.stage("cpus")
 @pytest.mark.option("expect_outputs")
+@pytest.mark.variants(recorded=True)
 def test_outputs_are_those_of_another_cpu(variant: Variant, precision: Precision, elsewhere: Difference) -> None:
     """The recorded artifact gives the recorded outputs here, but for rounding."""
     assert elsewhere.kind != DIFFERENT, (
