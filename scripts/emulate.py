@@ -22,14 +22,14 @@ from pathlib import Path
 from filelock import FileLock
 from packaging.requirements import Requirement
 
-from fixtures.emulation import CPUS, ROOT, folder
+from fixtures.emulation import CPUS, ROOT, Stack
 
 #: Debian's name of an architecture.
 DEBIAN = {"x86_64": "amd64", "aarch64": "arm64"}
 #: The emulator needs version 10 (7.2 crashes ONNX Runtime); the userland brings the Python that the wheels are for.
 EMULATOR, USERLAND, PYTHON = "bookworm-backports", "bookworm", "3.11"
 PACKAGES = (f"python{PYTHON}", "libstdc++6", "libgomp1")
-PLATFORMS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_26", "manylinux_2_24", "manylinux_2_17", "manylinux2014")
+PLATFORMS = (*(f"manylinux_2_{minor}" for minor in range(36, 16, -1)), "manylinux2014")
 MIRROR = "ENCODER_PARITY_DEBIAN"
 #: What qemu is asked for where a CPU's name alone makes it warn of features that it lacks.
 MODELS = {"Haswell": "Haswell,-hle,-rtm"}
@@ -129,58 +129,58 @@ class Debian:
             package.unlink()
 
 
-def pins(architecture: str) -> Iterator[str]:
-    """``requirements/emulated-aarch64.txt`` with the versions of ``current.txt`` on that architecture."""
+def pins(stack: Stack) -> Iterator[str]:
+    """What the stack's files name, with the versions of ``current.txt`` on its architecture where they give none."""
 
     def read(name: str) -> Iterator[Requirement]:
         for line in (ROOT / "requirements" / name).read_text(encoding="utf-8").splitlines():
             if line and not line.startswith("#"):
                 requirement = Requirement(line)
-                if requirement.marker is None or requirement.marker.evaluate({"platform_machine": architecture}):
+                if requirement.marker is None or requirement.marker.evaluate({"platform_machine": stack.architecture}):
                     yield requirement
 
     current = {requirement.name: str(requirement.specifier) for requirement in read("current.txt")}
-    for requirement in read("emulated-aarch64.txt"):
-        yield f"{requirement.name}{str(requirement.specifier) or current[requirement.name]}"
+    named = {requirement.name: str(requirement.specifier) for name in stack.requirements for requirement in read(name)}
+    for name, specifier in named.items():
+        yield f"{name}{specifier or current[name]}"
 
 
-def install(architecture: str, into: Path) -> None:
+def install(stack: Stack, into: Path) -> None:
     """Wheels of another architecture; pip resolves for its own, so that nothing but the pins is installed."""
-    platforms = [f"--platform={name}_{architecture}" for name in PLATFORMS]
+    platforms = [f"--platform={name}_{stack.architecture}" for name in PLATFORMS]
     run(
         (
             sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps",
             "--only-binary=:all:", f"--python-version={PYTHON}", "--implementation=cp", *platforms, f"--target={into}",
-            *pins(architecture),
+            *pins(stack),
         ),
-        f"the wheels of requirements/emulated-{architecture}.txt cannot be installed",
+        f"the wheels of {' and '.join(stack.requirements)} cannot be installed",
     )  # fmt: skip
 
 
-def make(architecture: str, place: Path, final: Path) -> None:
+def make(stack: Stack, place: Path, final: Path) -> None:
     """Everything under ``place``, for use from ``final``."""
-    own = architecture == platform.machine()
-    debian = Debian(place / "apt", DEBIAN[architecture])
+    debian = Debian(place / "apt", DEBIAN[stack.architecture])
     debian.unpack_emulator(place / "emulator")
-    qemu = next((place / "emulator").rglob(f"qemu-{architecture}"), None)
+    qemu = next((place / "emulator").rglob(f"qemu-{stack.architecture}"), None)
     if qemu is None:
-        raise Failure(f"the package qemu-user has no qemu-{architecture}")
-    kept = place / "bin" / f"qemu-{architecture}"
+        raise Failure(f"the package qemu-user has no qemu-{stack.architecture}")
+    kept = place / "bin" / qemu.name
     kept.parent.mkdir()
     qemu.rename(kept)
-    if not own:
+    if not stack.own:
         debian.unpack_userland(place / "root")
-        install(architecture, place / "root" / "usr" / "local" / "lib" / f"python{PYTHON}" / "dist-packages")
+        install(stack, place / "root" / "usr" / "local" / "lib" / f"python{PYTHON}" / "dist-packages")
     shutil.rmtree(place / "apt")
     shutil.rmtree(place / "emulator")
     (place / "startup").mkdir()
     (place / "startup" / "sitecustomize.py").write_text(STARTUP, encoding="utf-8")
-    python = sys.executable if own else final / "root" / "usr" / "bin" / f"python{PYTHON}"
-    for cpu in (cpu for cpu, its in CPUS.items() if its == architecture):
-        wrapper = place / "bin" / cpu
+    python = sys.executable if stack.own else final / "root" / "usr" / "bin" / f"python{PYTHON}"
+    for cpu, name in zip(stack.cpus, stack.names, strict=True):
+        wrapper = place / "bin" / name
         text = WRAPPER.format(
-            cpu=cpu, model=MODELS.get(cpu, cpu), wrapper=final / "bin" / cpu, startup=final / "startup",
-            qemu=final / "bin" / kept.name, root="" if own else f' -L "{final / "root"}"', python=python,
+            cpu=cpu, model=MODELS.get(cpu, cpu), wrapper=final / "bin" / name, startup=final / "startup",
+            qemu=final / "bin" / kept.name, root="" if stack.own else f' -L "{final / "root"}"', python=python,
         )  # fmt: skip
         wrapper.write_text(text, encoding="utf-8")
         wrapper.chmod(0o755)
@@ -189,7 +189,7 @@ def make(architecture: str, place: Path, final: Path) -> None:
 def check(cpu: str, interpreter: Path) -> None:
     """That the new Python runs and is on the right architecture."""
     found = run((interpreter, "-c", "import platform, numpy; print(platform.machine())"), f"Python on {cpu} does not run")
-    if found.strip() != CPUS[cpu]:
+    if found.strip() != CPUS[cpu].architecture:
         raise Failure(f"Python on {cpu} says that it is on {found.strip()}")
 
 
@@ -199,40 +199,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("cpus", nargs="+", metavar="CPU", choices=CPUS, help=", ".join(CPUS))
     cpus = parser.parse_args(arguments).cpus
     try:
-        for architecture in dict.fromkeys(CPUS[cpu] for cpu in cpus):
-            ensure(architecture)
+        for stack in dict.fromkeys(CPUS[cpu] for cpu in cpus):
+            ensure(stack)
         for cpu in cpus:
-            print(folder(CPUS[cpu]) / "bin" / cpu)
+            print(CPUS[cpu].folder / "bin" / cpu)
     except Failure as failure:
         print(f"{parser.prog}: {failure}", file=sys.stderr)
         return 1
     return 0
 
 
-def ensure(architecture: str) -> None:
-    """The folder of ``architecture``, made now if it is not there; never half-made."""
+def ensure(stack: Stack) -> None:
+    """The folder of ``stack``, made now if it is not there; never half-made."""
     if platform.system() != "Linux" or platform.machine() not in DEBIAN:
         raise Failure(f"qemu-user is for Linux on {' or '.join(DEBIAN)}; this is {platform.system()} on {platform.machine()}")
-    final = folder(architecture)
+    final = stack.folder
     final.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{final}.lock"):
         if final.exists():
             os.utime(final)
             return
-        print(f"making a Python on emulated {architecture}: a minute or two, 1.2 GB at most", file=sys.stderr)
-        place = final.with_suffix(".tmp")
+        print(
+            f"making a Python on emulated {' and '.join(stack.names)}: a minute or two, 1.2 GB (5 GB with CUDA)",
+            file=sys.stderr,
+        )
+        place = final.parent / f"{final.name}.tmp"
         shutil.rmtree(place, ignore_errors=True)
         try:
             place.mkdir()
-            make(architecture, place, final)
+            make(stack, place, final)
             place.rename(final)
-            for cpu in (cpu for cpu, its in CPUS.items() if its == architecture):
+            for cpu in stack.names:
                 check(cpu, final / "bin" / cpu)
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             shutil.rmtree(final, ignore_errors=True)
             raise
-        for other in final.parent.glob(f"{architecture}-*"):
+        for other in final.parent.glob(f"{stack.architecture}-*"):
             if other.is_dir() and time.time() - other.stat().st_mtime > KEPT_SECONDS:
                 shutil.rmtree(other, ignore_errors=True)
 
