@@ -8,18 +8,9 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import Crash, RemoteError
+from fixtures.failures import ACCURACY, AGREEMENT, BUILD, STAGES, TOKENIZER, KnownFailure, Situation
 from fixtures.isolation import ROOT
-from fixtures.known_failures import (
-    ACCURACY,
-    AGREEMENT,
-    BUILD,
-    KNOWN_FAILURES,
-    STAGES,
-    TOKENIZER,
-    KnownFailure,
-    Situation,
-    covering,
-)
+from fixtures.known_failures import KNOWN_FAILURES, covering
 from fixtures.machine import this_machine
 from fixtures.registry import REGISTRY
 from fixtures.spec import SIZES, Tokenization, Variant

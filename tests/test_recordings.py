@@ -85,14 +85,18 @@ def test_what_is_saved_is_expected_and_what_was_changed_is_found(here: tuple[str
     assert "is damaged (model.onnx does not match its sha256); save it again" in broken.stdout, broken.stdout[-3000:]
     (folder / VARIANT / FIELDS).rename(folder / VARIANT / "gone")
     missing = run(*expect, "--models=distilbert-base-cased")
-    assert "nothing that was asked for is recorded there" in missing.stderr, missing.stderr
+    assert "nothing that was asked for is recorded there" in missing.stdout, missing.stdout
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (("--expect-outputs=nowhere",), "there is no recording; give the folder of a run with --save-outputs"),
-        (("--on=nowhere",), "no Python (path, folder or tox environment) and none of neoverse-n1, cortex-a72, Haswell"),
+        (
+            ("--on=nowhere",),
+            "no Python (path, folder or tox environment) and none of neoverse-n1, cortex-a72, neoverse-n1-torch-2.13, "
+            "cortex-a72-torch-2.13, Haswell",
+        ),
         (("--on=cortex-a72",), "make it with `python -m scripts.emulate cortex-a72`"),
         (("--on=/bin/sh",), "is no Python interpreter"),
         (("--on=cortex-a72", "--against=x"), "one run is for one machine; give one of them"),

@@ -1,0 +1,31 @@
+"""Jobs about PyTorch's quantized engines; called in real child processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Say = Callable[[str], None]
+
+
+def product(say: Say) -> dict[str, Any]:
+    """A small quantized layer with no engine, as 2021's builds for ARM started, and with the one that is then chosen."""
+    import torch
+
+    from fixtures.backends import _torch
+
+    layer = torch.nn.Sequential(torch.nn.Linear(64, 64))
+    inputs = torch.linspace(-2, 2, 64).reshape(1, 64)
+
+    def error() -> float:
+        with torch.inference_mode():
+            exact = layer(inputs)
+            got = _torch.quantized(layer, "per_channel_dynamic_qconfig")(inputs)
+        return float((got - exact).abs().max() / exact.abs().max())
+
+    try:
+        torch.backends.quantized.engine = "none"
+        before = f"off by {error()}"
+    except RuntimeError as failure:
+        before = str(failure)
+    return {"before": before, "engine": _torch.use_working_engine(), "after": error()}

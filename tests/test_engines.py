@@ -1,0 +1,21 @@
+"""PyTorch's quantized engine is chosen by trying it: the notes' NoQEngine, and what cures it, wherever the suite runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.workshop import Workshop
+
+
+def test_no_engine_is_the_notes_failure_and_one_that_works_is_found(workshop: Workshop) -> None:
+    """ "Didn't find engine for operation quantized::linear_prepack NoQEngine", then 8-bit products."""
+    if workshop.absent("pytorch"):
+        pytest.skip("torch is not installed where artifacts run")
+    child = workshop.child("engines", threads=1)
+    try:
+        found = child.ask("call", timeout=300, target="tests.engines:product", arguments={})["value"]
+    finally:
+        child.close()
+    assert "NoQEngine" in found["before"], found
+    assert found["engine"] in {"intel": ("x86", "fbgemm", "onednn"), "arm": ("qnnpack", "onednn")}[workshop.target.marker]
+    assert found["after"] < 0.05, found
