@@ -6,11 +6,12 @@ import pytest
 
 from fixtures.workshop import Workshop
 
+pytestmark = [pytest.mark.intel, pytest.mark.arm]
 
+
+@pytest.mark.backend("pytorch")
 def test_no_engine_is_the_notes_failure_and_one_that_works_is_found(workshop: Workshop) -> None:
     """ "Didn't find engine for operation quantized::linear_prepack NoQEngine", then 8-bit products."""
-    if workshop.absent("pytorch"):
-        pytest.skip("torch is not installed where artifacts run")
     child = workshop.child("engines", threads=1)
     try:
         found = child.ask("call", timeout=300, target="tests.engines:product", arguments={})["value"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -71,6 +72,29 @@ def test_the_probe_is_asked_only_if_an_entry_covers(monkeypatch: pytest.MonkeyPa
     assert covering(variant, AGREEMENT, "t", lambda: pytest.fail("asked")) is None
     assert covering(variant, ACCURACY, "t", lambda: MRPC) is not None
     assert covering(variant, ACCURACY, "t", lambda: Situation(this_machine(), "stand-in")) is None
+
+
+def test_what_differs_between_two_cpus_depends_on_both() -> None:
+    """An artifact for a CPU with exact sums saturates on one without; never the other way, nor between equals."""
+    here = this_machine()
+    exact = dataclasses.replace(here, architecture="x86_64", isa=("avx2", "avx512_vnni"))
+    saturating = dataclasses.replace(exact, isa=("avx2",))
+    arm = dataclasses.replace(here, architecture="aarch64", isa=("asimddp", "asimdhp"))
+    assert Situation(saturating, "", exact).saturates_here
+    assert Situation(saturating, "", arm).saturates_here
+    for machine, recorded in ((exact, saturating), (saturating, saturating), (arm, exact), (saturating, None)):
+        assert not Situation(machine, "", recorded).saturates_here
+    assert Situation(arm, "", exact).half_precision_differs
+    assert Situation(exact, "", arm).half_precision_differs
+    assert not Situation(arm, "", arm).half_precision_differs
+    assert not Situation(arm, "").half_precision_differs
+
+
+@pytest.mark.parametrize(
+    ("installed", "has"), [({"torch": "2.13.0+cpu"}, True), ({"torch": "2.10.0"}, False), ({"onnx": "2.13"}, False)]
+)
+def test_a_probe_may_ask_for_a_version(installed: dict[str, str], has: bool) -> None:
+    assert Situation(this_machine(), "", versions=installed).has("torch >= 2.11") is has
 
 
 def test_no_other_place_skips_or_expects_failure() -> None:
