@@ -88,6 +88,9 @@ def test_what_differs_between_two_cpus_depends_on_both() -> None:
     assert Situation(exact, "", arm).half_precision_differs
     assert not Situation(arm, "", arm).half_precision_differs
     assert not Situation(arm, "").half_precision_differs
+    assert Situation(arm, "", exact).crosses_architectures
+    assert not Situation(exact, "", saturating).crosses_architectures
+    assert not Situation(exact, "").crosses_architectures
 
 
 @pytest.mark.parametrize(
