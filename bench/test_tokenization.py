@@ -52,8 +52,8 @@ def inference(workshop: Workshop) -> Inference:
 
     def measure(model: str, size: str) -> dict[str, float]:
         if (model, size) not in known:
-            variants = [Variant(model, size, *cell) for cell in RUNTIMES]
-            known[model, size] = {f"{v.backend}_{v.precision}": seconds(v) for v in variants if not workshop.absent(v.backend)}
+            variants = [Variant(model, size, *cell) for cell in RUNTIMES if not workshop.absent(REGISTRY.backends[cell[0]])]
+            known[model, size] = {f"{v.backend}_{v.precision}": seconds(v) for v in variants}
         return known[model, size]
 
     return measure

@@ -12,11 +12,7 @@ pytestmark = [pytest.mark.intel, pytest.mark.arm]
 @pytest.mark.backend("pytorch")
 def test_no_engine_is_the_notes_failure_and_one_that_works_is_found(workshop: Workshop) -> None:
     """ "Didn't find engine for operation quantized::linear_prepack NoQEngine", then 8-bit products."""
-    child = workshop.child("engines", threads=1)
-    try:
-        found = child.ask("call", timeout=300, target="tests.engines:product", arguments={})["value"]
-    finally:
-        child.close()
+    found = workshop.call("engines", "tests.engines:product")["value"]
     assert "NoQEngine" in found["before"], found
     assert found["engine"] in {"intel": ("x86", "fbgemm", "onednn"), "arm": ("qnnpack", "onednn")}[workshop.target.marker]
     assert found["after"] < 0.05, found

@@ -1,0 +1,16 @@
+"""What failed for people on the way to a runtime: in this stack it works, or the table of known failures says otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fixtures.registry import REGISTRY
+from fixtures.workshop import Workshop
+
+
+@pytest.mark.stage("trial")
+@pytest.mark.parametrize("trial", sorted(REGISTRY.trials))
+def test_trial(trial: str, workshop: Workshop, tmp_path: Path) -> None:
+    workshop.attempt(REGISTRY.trials[trial], tmp_path)
