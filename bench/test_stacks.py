@@ -1,0 +1,34 @@
+"""What an upgrade changes: every variant in the stack that ``--against`` names and in this one; on request (``-m stacks``).
+
+A difference is a finding, not a failure.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures import stacks
+from fixtures.against import Against
+from fixtures.errors import SuiteError
+from fixtures.settings import Settings
+from fixtures.spec import Variant
+from fixtures.stack_table import EVENT, upgrades
+from fixtures.workshop import Workshop
+
+
+@pytest.mark.against
+@pytest.mark.stacks
+def test_stack(workshop: Workshop, variant: Variant, other: Against, settings: Settings) -> None:
+    """Outputs, labels, size and, where both work, the ratio of latencies."""
+    before = other.elsewhere
+    if before is None:
+        raise SuiteError(f"--against {other.text}: to compare stacks, name another environment's Python")
+    found = stacks.change(before, workshop, variant)
+    figures = found.fields()
+    if found.state == stacks.BOTH:
+        result = other.measure(variant, settings.comparing.within, settings.comparing.budget)
+        ratio = result.ratio
+        figures.update(ratio=ratio.estimate, ratio_low=ratio.low, ratio_high=ratio.high, unstable=result.unstable)
+    versions = upgrades(before.installed, workshop.installed)
+    workshop.store.record(EVENT, variant=variant.id, versions=versions, **figures)
+    assert found.state in (stacks.BOTH, stacks.NEWLY_WORKS, stacks.NEWLY_FAILS, stacks.NEITHER, stacks.NEW, stacks.GONE)
