@@ -1,12 +1,21 @@
-"""The README's generated blocks say what the registry and the tables say."""
+"""The documents' generated blocks say what the registry and the tables say."""
 
 from __future__ import annotations
 
-from fixtures.docs import BLOCKS, README, rendered
+from pathlib import Path
+
+import pytest
+
+from fixtures.docs import BLOCKS, DOCUMENTS, rendered
 
 
-def test_generated_blocks_are_up_to_date() -> None:
-    text = README.read_text(encoding="utf-8")
-    missing = [name for name in BLOCKS if f"<!-- {name} -->" not in text]
-    assert not missing
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_generated_blocks_are_up_to_date(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
     assert rendered(text) == text, "run: python -m fixtures.docs"
+
+
+def test_every_block_is_in_a_document() -> None:
+    texts = [document.read_text(encoding="utf-8") for document in DOCUMENTS]
+    missing = [name for name in BLOCKS if not any(f"<!-- {name} -->" in text for text in texts)]
+    assert not missing
