@@ -9,14 +9,17 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import Crash, RemoteError
-from fixtures.failures import ACCURACY, AGREEMENT, BUILD, STAGES, TOKENIZER, KnownFailure, Situation
+from fixtures.failures import ACCURACY, AGREEMENT, BUILD, STAGES, TOKENIZER, KnownFailure, Situation, Subject
 from fixtures.isolation import ROOT
 from fixtures.known_failures import KNOWN_FAILURES, covering
 from fixtures.machine import this_machine
 from fixtures.registry import REGISTRY
 from fixtures.spec import SIZES, Tokenization, Variant
 
-EVERY = [found for model in REGISTRY.models for size in SIZES for found in REGISTRY.subjects(model, size)]
+EVERY: list[Subject] = [
+    *REGISTRY.trials.values(),
+    *(found for model in REGISTRY.models for size in SIZES for found in REGISTRY.subjects(model, size)),
+]
 MRPC = Situation(this_machine(), "MRPC")
 
 
