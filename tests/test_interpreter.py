@@ -62,6 +62,13 @@ def test_bad_interpreters_are_one_sentence(arguments: tuple[str, ...], sentence:
     assert "Traceback" not in found.stderr + found.stdout
 
 
+def test_both_stacks_may_be_others(tiny: tuple[str, ...]) -> None:
+    """``--interpreter`` is the one, ``--against`` the other."""
+    found = run("bench", "-m", "stacks", "--budget=1", f"--against={sys.executable}", f"--interpreter={sys.executable}", *tiny)
+    assert found.returncode == 0, found.stdout[-3000:]
+    assert "works in both" in found.stdout, found.stdout[-3000:]
+
+
 def test_comparing_stacks_wants_a_python(tiny: tuple[str, ...]) -> None:
     found = run("bench", "-m", "stacks", "--against=pytorch-f32", *tiny)
     assert found.returncode == 1
