@@ -52,6 +52,9 @@ def test_layer_norms_taken_apart_are_found_by_their_scope() -> None:
     assert list(stages.name(["b", "d", "e"], 1)) == ["embeddings", "layer 0 attention", "layer 0 feed-forward"]
     with pytest.raises(RuntimeError, match="the graph shows 3 layer norms, where 2 layers have 5"):
         stages.name(["b", "d", "e"], 2)
+    unpacked = [("/layer.1/LayerNorm/weight", "w1"), ("/layer.0/LayerNorm/weight", "w0"), *nodes]
+    unpacked += [("/layer.0/LayerNorm/Add", "g"), ("/layer.1/LayerNorm/Add", "h")]
+    assert stages.last_of_each_norm(unpacked)[-2:] == ["g", "h"], "weights that a file unpacks first do not set the order"
 
 
 @given(st.integers(1, 40), st.integers(1, 100))
