@@ -1,3 +1,3 @@
 """Names the plugins of Encoder Parity; nothing else."""
 
-pytest_plugins = ["fixtures.plugin", "fixtures.provide"]
+pytest_plugins = ["fixtures.plugin", "fixtures.provide", "fixtures.reporting"]

@@ -30,7 +30,7 @@ from fixtures.ratio import Ratio
 from fixtures.registry import PLUGINS, load
 from fixtures.settings import DEFAULT_MODEL, Settings
 from fixtures.spec import Variant
-from fixtures.tabular import Column, identity, render
+from fixtures.tabular import Column, Table, identity
 from fixtures.workshop import Workshop
 
 COMPARISONS = int(os.environ.get("ENCODER_PARITY_COMPARISONS", "100"))
@@ -119,7 +119,7 @@ def summary(cases: list[dict[str, Any]]) -> str:
         Column("mean:5%", share("mean")), Column("median:5%", share("median")),
         Column("s each", lambda identifier, row: row["seconds"] / row["n"], "{:.1f}"),
     )  # fmt: skip
-    return render(rows, columns)
+    return str(Table(rows, columns))
 
 
 @pytest.mark.parametrize("load_", ["quiet", "competing"])

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from fixtures.agreement import Outputs, compare, cosine, sqnr
 from fixtures.glue import Ints, batches, evaluate, mcnemar, predict, score
 from fixtures.precisions import PRECISIONS
-from fixtures.report import table, verdict
-from fixtures.spec import Shape, Variant
+from fixtures.sections import table, verdict
+from fixtures.spec import Shape
 
 RNG = np.random.default_rng(0)
 
@@ -121,10 +121,14 @@ def test_shapes_are_read_from_every_familys_configuration() -> None:
 
 
 def test_the_table_shows_ratios_gaps_and_verdicts() -> None:
-    base, other = Variant("minilm-l6", "full", "pytorch", "f32").id, Variant("minilm-l6", "full", "onnxruntime", "f32").id
-    text = table(
-        {base: {"median_ms": 30.0, "acc": 0.81}, other: {"median_ms": 20.0, "accuracy_violations": ["flips 9 %"]}},
-        {base: base, other: base},
+    beyond = {"median_ms": 20.0, "accuracy_violations": ["flips 9 %"]}
+    text = str(
+        table(
+            {
+                "m-pytorch-f32": {"baseline": "m-pytorch-f32", "median_ms": 30.0, "acc": 0.81},
+                "m-onnxruntime-f32": {"baseline": "m-pytorch-f32", **beyond, "verdict": verdict(beyond)},
+            }
+        )
     )
     assert "1.50" in text
     assert "FAILED: flips 9 %" in text

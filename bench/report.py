@@ -1,0 +1,29 @@
+"""``python -m bench.report RUN.json [OTHER.json or FOLDER ...] -o DIR``: a page of one run, several machines, or a history."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from fixtures.errors import SuiteError
+from fixtures.page import runs, write
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """0, or 2 after one sentence that says what is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__)
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN.json", help="files of --benchmark-json, or folders of them")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where index.html goes")
+    asked = parser.parse_args(arguments)
+    try:
+        made = write.write(runs.read_all(asked.runs), asked.output, say=lambda text: print(text, file=sys.stderr))
+    except SuiteError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(made)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
