@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+from fixtures.browser import chromium
+
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 375, "height": 760}
-
-
-def program() -> str | None:
-    """The path of a Chromium: an installed one, or Playwright's own; None without one."""
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
-        from playwright.sync_api import sync_playwright
-
-        with sync_playwright() as playwright:
-            own = playwright.chromium.executable_path
-        found = own if Path(own).exists() else None
-    return found
 
 
 class Opened:
@@ -88,7 +76,7 @@ def opened(index: Path, viewport: Any = None, scheme: Any = "light") -> Iterator
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # Chromium has no sandbox for root
         arguments.append("--no-sandbox")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program(), args=arguments)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=arguments)
         try:
             screen: Any = viewport or DESKTOP
             yield Opened(browser.new_page(viewport=screen, color_scheme=scheme), index)

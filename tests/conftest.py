@@ -1,26 +1,79 @@
-"""Hypothesis profiles: ``suite`` answers the same every time, ``thorough`` looks for more (--hypothesis-profile)."""
+"""Hypothesis profiles: ``suite`` answers the same every time, ``thorough`` looks for more (--hypothesis-profile).
 
+And the fixtures of the report's tests: one real run, its JSON to be changed, pages made of that.
+"""
+
+import json
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
+import hypothesis
 import pytest
-from hypothesis import HealthCheck, settings
+from filelock import FileLock
 
 from fixtures.plugin import WORKSHOP
+from fixtures.settings import Settings
+from fixtures.workshop import Workshop
+from tests.nested import run
+from tests.reports import Content
 
-settings.register_profile(
+hypothesis.settings.register_profile(
     "suite",
     max_examples=8,
     derandomize=True,
     database=None,
     deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
-settings.register_profile("emulated", settings.get_profile("suite"), max_examples=2)
-settings.register_profile("thorough", max_examples=200, deadline=timedelta(minutes=1))
-settings.load_profile("suite")
+hypothesis.settings.register_profile("emulated", hypothesis.settings.get_profile("suite"), max_examples=2)
+hypothesis.settings.register_profile("thorough", max_examples=200, deadline=timedelta(minutes=1))
+hypothesis.settings.load_profile("suite")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """An emulator takes as long for two examples as its host for two hundred."""
     if config.stash[WORKSHOP].target.emulated and not config.getoption("--hypothesis-profile"):
-        settings.load_profile("emulated")
+        hypothesis.settings.load_profile("emulated")
+
+
+@pytest.fixture(scope="session")
+def made(workshop: Workshop, settings: Settings) -> Path:
+    """The folder of ``pytest bench --report`` on the default model, made once for all workers."""
+    folder = workshop.store.run / "page"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            found = run(
+                "bench", "--models=minilm-l6", f"--artifacts={workshop.store.root}",
+                "--backends=pytorch,onnxruntime,onnxruntime_fused",
+                "--precisions=f32,int8_dynamic", *([f"--mrpc={settings.mrpc}"] if settings.mrpc else []), f"--report={folder}",
+                "-m", "grid or profile or claims or not grid", "--threads=1", f"--traces={folder}/traces",
+                "-k", "(latency or agreement or accuracy or test_graph or test_profile or test_grid and fused-int8"
+                " or size-bert-onnx) and not opset11 and not reduce_range and not library_default",
+                timeout=900,
+            )  # fmt: skip
+            (folder / "log").write_text(found.stdout + found.stderr, encoding="utf-8")
+            assert found.returncode == 0, found.stdout[-3000:] + found.stderr[-2000:]
+    return folder
+
+
+@pytest.fixture
+def content(made: Path) -> Content:
+    """The JSON of that run, to be changed."""
+    found: Content = json.loads((made / "run.json").read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Callable[..., Path]:
+    """``page(content, ...)`` writes a report of these contents and returns its index.html."""
+
+    def write_page(*contents: Content) -> Path:
+        from fixtures.page import runs, write  # half a second, which collecting need not pay
+
+        for number, one in enumerate(contents):
+            (tmp_path / f"run-{number}.json").write_text(json.dumps(one), encoding="utf-8")
+        files = [tmp_path / f"run-{number}.json" for number in range(len(contents))]
+        return write.write(runs.read_all(files), tmp_path / "out")
+
+    return write_page

@@ -1,0 +1,84 @@
+"""``python -m bench.graphs VARIANT``: the graph that a variant's artifact holds, in Netron; nothing leaves this machine."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import re
+import sys
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import platformdirs
+
+from fixtures.errors import SuiteError
+from fixtures.store import MANIFEST, damage
+
+#: Formats with a graph that Netron draws: ONNX, TFLite, TorchScript.
+GRAPHS = (".onnx", ".tflite", ".pt")
+LOOPBACK = "127.0.0.1"
+
+
+def graph(root: Path, variant: str) -> Path:
+    """The graph in the artifact of ``variant`` that was used last; SuiteError says what to do where there is none."""
+    built: dict[str, list[Path]] = {}
+    for folder in root.glob("*-*"):
+        if (match := re.fullmatch(r"(.+)-[0-9a-f]{16}", folder.name)) and (folder / MANIFEST).is_file():
+            built.setdefault(match[1], []).append(folder)
+    if variant not in built:
+        near = difflib.get_close_matches(variant, built, n=3)
+        raise SuiteError(
+            f"{variant}: no artifact of that name in {root}; "
+            + (f"there are {', '.join(near)}" if near else "build it with pytest bench, or give --artifacts DIR")
+        )
+    folder = max(built[variant], key=lambda path: (path / MANIFEST).stat().st_mtime)
+    if trouble := damage(folder):
+        raise SuiteError(f"{variant}: {folder} is damaged ({trouble}); the next run that needs it builds it again")
+    found = [path for path in sorted(folder.iterdir()) if path.suffix in GRAPHS]
+    if not found:
+        raise SuiteError(f"{variant}: {folder} holds no graph file ({', '.join(GRAPHS)}); eager PyTorch and Keras have none")
+    return found[0]
+
+
+def stay_here() -> None:
+    """Make Netron's page keep to this machine: it would ask a third party for the reader's country and report usage to another.
+
+    Its handler has no public way to a header; a test looks whether anything leaves.
+    """
+    from netron import server
+
+    def end_headers(self: BaseHTTPRequestHandler) -> None:
+        self.send_header("Content-Security-Policy", "connect-src 'self'; form-action 'none'")
+        self.send_header("Set-Cookie", "consent=0; SameSite=Strict")  # with nothing reported there is nothing to agree to
+        BaseHTTPRequestHandler.end_headers(self)
+
+    server._HTTPRequestHandler.end_headers = end_headers
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """0 when it is ended with Ctrl-C, or 2 after one sentence that says what is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m bench.graphs", description=__doc__)
+    parser.add_argument("variant", help="as in the table, such as minilm-l6-onnxruntime_fused-int8_dynamic")
+    place = os.environ.get("ENCODER_PARITY_ARTIFACTS") or platformdirs.user_cache_dir("encoder-parity")
+    parser.add_argument("--artifacts", type=Path, default=Path(place), metavar="DIR", help="where artifacts are kept")
+    parser.add_argument("--port", type=int, default=0, help="default: a free one")
+    parser.add_argument("--no-browser", action="store_true", help="only serve it")
+    asked = parser.parse_args(arguments)
+    try:
+        path = graph(asked.artifacts.expanduser().resolve(), asked.variant)
+    except SuiteError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    import netron
+
+    stay_here()
+    print(f"{path} ({path.stat().st_size / 2**20:.1f} MiB)")
+    host, port = netron.start(str(path), address=(LOOPBACK, asked.port), browse=not asked.no_browser)
+    print(f"http://{host}:{port} - Ctrl-C ends it", flush=True)
+    netron.wait()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
