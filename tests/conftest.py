@@ -66,7 +66,7 @@ def content(made: Path) -> Content:
 
 @pytest.fixture
 def page(tmp_path: Path) -> Callable[..., Path]:
-    """``page(content, ...)`` writes a report of these contents and returns its index.html."""
+    """``page(content, ...)`` writes the page and the summary of these contents, no pictures, and returns its index.html."""
 
     def write_page(*contents: Content) -> Path:
         from fixtures.page import runs, write  # half a second, which collecting need not pay
@@ -74,6 +74,9 @@ def page(tmp_path: Path) -> Callable[..., Path]:
         for number, one in enumerate(contents):
             (tmp_path / f"run-{number}.json").write_text(json.dumps(one), encoding="utf-8")
         files = [tmp_path / f"run-{number}.json" for number in range(len(contents))]
-        return write.write(runs.read_all(files), tmp_path / "out")
+        html, summary, _ = write.render(write.page(runs.read_all(files)))
+        (tmp_path / "summary.md").write_text(summary, encoding="utf-8")
+        (tmp_path / "index.html").write_text(html, encoding="utf-8")
+        return tmp_path / "index.html"
 
     return write_page
