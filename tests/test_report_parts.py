@@ -75,6 +75,19 @@ def test_a_step_is_judged_as_the_gate_does() -> None:
     assert not series([before]), "one run is no history"
 
 
+def test_a_step_in_which_everything_moved_accuses_only_what_stands_out() -> None:
+    """Twenty variants 8 % slower or faster by the hour's luck, and one that takes 1.5 times as long."""
+    names = [f"v{i}" for i in range(20)]
+    before = made({"pytorch": {"median_ms": 10.0}, **{name: {"median_ms": 5.0} for name in (*names, "slow")}})
+    moved = {name: {"median_ms": 5.0 * (1.08 if i % 2 else 0.92)} for i, name in enumerate(names)}
+    after = made({"pytorch": {"median_ms": 10.0}, **moved, "slow": {"median_ms": 7.5}}, day=1)
+    words = {step.identifier: step.word for step in steps([before, after])}
+    assert [i for i, word in words.items() if word == SLOWER] == ["m-slow"]
+    assert words["m-v1"] == CANNOT_TELL
+    gated = made({"pytorch": {"median_ms": 10.0}, "slow": {"median_ms": 7.5, "gate": NOT_SLOWER}}, day=1)
+    assert [step.word for step in steps([before, gated])] == [NOT_SLOWER], "the run's own gate measured both in turns"
+
+
 def test_runs_of_one_machine_are_one_view_and_a_partial_run_replaces_nothing() -> None:
     full = made({"pytorch": {"median_ms": 10.0}, "a": {"median_ms": 5.0}})
     partial = made({"a": {"median_ms": 1.0}}, day=1)
