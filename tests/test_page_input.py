@@ -118,7 +118,10 @@ def hostile(content: Content) -> Content:
 
 @pytest.mark.browser
 def test_text_of_a_file_is_never_markup(content: Content, page: Callable[..., Path]) -> None:
+    from fixtures.page import runs, vega, write
+
     index = page(hostile(content), other_machine(hostile(content)))
+    charts = write.page(runs.read_all(index.parent.glob("run-*.json"))).charts()
     assert problems(index) == []
     with opened(index) as found:
         found.open_everything()
@@ -128,6 +131,8 @@ def test_text_of_a_file_is_never_markup(content: Content, page: Callable[..., Pa
         links = found.page.locator("a").evaluate_all("(found) => found.map((a) => a.getAttribute('href'))")
         assert {link.split(":")[0] for link in links if ":" in link} == {"https"}
         assert "<img src=x" in found.page.inner_text("#conditions"), "it is shown as what it is"
+    pictures = [vega.pictures(chart)[0] for chart in charts[:4]]
+    assert not [svg for svg in pictures if "<script" in svg or "<img" in svg], "a picture is opened in a browser too"
     summary = (index.parent / "summary.md").read_text(encoding="utf-8")
     assert "<img" not in summary
     assert "<script" not in summary
