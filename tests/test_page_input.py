@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from fixtures.page.place import prepare
 from tests.browser import opened, problems
 from tests.nested import run
 from tests.reports import PLAIN, Content, other_machine, report
@@ -75,12 +76,27 @@ def test_what_is_no_run_at_all(made: Path, tmp_path: Path) -> None:
     assert f"{damaged}: the report cannot be written there" in blocked.stderr
 
 
+def test_what_is_no_report_is_never_replaced(made: Path, tmp_path: Path) -> None:
+    """A folder of charts that somebody keeps; a report of before is another matter."""
+    kept = tmp_path / "charts" / "mine.png"
+    kept.parent.mkdir()
+    kept.touch()
+    found = report(made / "run.json", "-o", tmp_path)
+    assert (found.returncode, found.stderr.count("\n")) == (2, 1), found.stderr
+    assert "its charts is of no report, and would be replaced; give another folder" in found.stderr
+    assert kept.exists()
+    early = run("bench", f"--report={tmp_path}", "--collect-only")
+    assert early.returncode == 4
+    assert "is of no report" in early.stderr
+    assert prepare(made) == made
+
+
 def test_a_report_that_cannot_be_written_is_refused_before_anything_runs(tmp_path: Path) -> None:
     taken = tmp_path / "file"
     taken.touch()
     found = run("bench", f"--report={taken}", "--collect-only")
     assert found.returncode == 4
-    assert f"--report {taken}: it cannot be written" in found.stderr
+    assert f"{taken}: the report cannot be written there" in found.stderr
 
 
 def hostile(content: Content) -> Content:
