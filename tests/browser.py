@@ -51,7 +51,8 @@ class Opened:
                     for (const [place, head] of heads.entries()) {
                         if (!head.classList.contains("number")) continue;
                         head.click();
-                        await new Promise((done) => setTimeout(done, 15));
+                        for (let i = 0; i < 200 && head.getAttribute("aria-sort") !== "ascending"; i++)
+                            await new Promise((done) => setTimeout(done, 10));
                         const values = [...table.tBodies[0].rows].map((row) => value(row.cells[place]));
                         const sorted = values.every((v, i) => i === 0 || values[i - 1] <= v);
                         if (!sorted || head.getAttribute("aria-sort") !== "ascending") wrong.push(head.innerText);
