@@ -38,7 +38,6 @@ def served(workshop: Workshop, variant: str) -> Iterator[str]:
 
 
 @pytest.mark.browser
-@pytest.mark.backend("onnxruntime_fused")
 def test_netron_shows_the_fused_graph_and_nothing_leaves(workshop: Workshop) -> None:
     from playwright.sync_api import sync_playwright
 
