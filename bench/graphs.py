@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import os
 import re
 import sys
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-import platformdirs
-
 from fixtures.errors import SuiteError
-from fixtures.store import MANIFEST, damage
+from fixtures.store import MANIFEST, damage, default_root
 
 #: Formats with a graph that Netron draws: ONNX, TFLite, TorchScript.
 GRAPHS = (".onnx", ".tflite", ".pt")
@@ -60,8 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     """0 when it is ended with Ctrl-C, or 2 after one sentence that says what is wrong."""
     parser = argparse.ArgumentParser(prog="python -m bench.graphs", description=__doc__)
     parser.add_argument("variant", help="as in the table, such as minilm-l6-onnxruntime_fused-int8_dynamic")
-    place = os.environ.get("ENCODER_PARITY_ARTIFACTS") or platformdirs.user_cache_dir("encoder-parity")
-    parser.add_argument("--artifacts", type=Path, default=Path(place), metavar="DIR", help="where artifacts are kept")
+    parser.add_argument("--artifacts", type=Path, default=Path(default_root()), metavar="DIR", help="where artifacts are kept")
     parser.add_argument("--port", type=int, default=0, help="default: a free one")
     parser.add_argument("--no-browser", action="store_true", help="only serve it")
     asked = parser.parse_args(arguments)

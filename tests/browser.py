@@ -69,8 +69,8 @@ class Opened:
 
 
 @contextmanager
-def opened(index: Path, viewport: Any = None, scheme: Any = "light") -> Iterator[Opened]:
-    """``index`` in a browser of its own."""
+def launched() -> Iterator[Any]:
+    """A browser of its own, headless."""
     from playwright.sync_api import sync_playwright
 
     arguments = ["--disable-gpu", "--disable-background-networking"]
@@ -79,10 +79,16 @@ def opened(index: Path, viewport: Any = None, scheme: Any = "light") -> Iterator
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=arguments)
         try:
-            screen: Any = viewport or DESKTOP
-            yield Opened(browser.new_page(viewport=screen, color_scheme=scheme), index)
+            yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def opened(index: Path, viewport: Any = None, scheme: Any = "light") -> Iterator[Opened]:
+    """``index`` in a browser of its own."""
+    with launched() as browser:
+        yield Opened(browser.new_page(viewport=viewport or DESKTOP, color_scheme=scheme), index)
 
 
 def problems(index: Path) -> list[str]:

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from fixtures.browser import chromium
 from fixtures.graph import census, layer
 from fixtures.isolation import ROOT
 from fixtures.spec import Variant
 from fixtures.workshop import Workshop
+from tests.browser import launched
 
 VARIANT = Variant("bert-base-cased", "tiny", "onnxruntime_fused", "f32")
 
@@ -39,19 +39,13 @@ def served(workshop: Workshop, variant: str) -> Iterator[str]:
 
 @pytest.mark.browser
 def test_netron_shows_the_fused_graph_and_nothing_leaves(workshop: Workshop) -> None:
-    from playwright.sync_api import sync_playwright
-
     workshop.artifact(VARIANT)
     asked: list[str] = []
-    with served(workshop, VARIANT.id) as address, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
-        try:
-            page = browser.new_page()
-            page.on("request", lambda request: asked.append(request.url))
-            page.goto(address)
-            page.get_by_text("BiasGelu").first.wait_for(timeout=30_000)
-        finally:
-            browser.close()
+    with served(workshop, VARIANT.id) as address, launched() as browser:
+        page = browser.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(address)
+        page.get_by_text("BiasGelu").first.wait_for(timeout=30_000)
     assert [url for url in asked if "/data/" in url and "model.onnx" in url], f"it reads the artifact's own file: {asked}"
     assert not [url for url in asked if not url.startswith(address)], asked
 
