@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from fixtures.isolation import ROOT
 
@@ -18,13 +19,26 @@ MENDED = {
 }
 
 
-def run(*arguments: str, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A pytest of its own in the project's folder, offline, without this session's settings."""
+def command(*arguments: str, cache: Path | None = None) -> list[str]:
+    """What runs a pytest of its own; with ``cache``, pytest's cache is there."""
+    caching = ["-p", "no:cacheprovider"] if cache is None else ["-o", f"cache_dir={cache}"]
+    return [sys.executable, "-m", "pytest", *caching, *arguments]
+
+
+def surroundings(**environment: str) -> dict[str, str]:
+    """The environment without this session's settings, offline."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("ENCODER_PARITY_", "PYTEST_"))}
+    return {**inherited, "HF_HUB_OFFLINE": "1", **environment}
+
+
+def run(
+    *arguments: str, timeout: float = 300, cache: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """A pytest of its own in the project's folder, offline, without this session's settings."""
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+        command(*arguments, cache=cache),
         cwd=ROOT,
-        env={**inherited, "HF_HUB_OFFLINE": "1", **environment},
+        env=surroundings(**environment),
         capture_output=True,
         text=True,
         timeout=timeout,

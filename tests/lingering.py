@@ -1,0 +1,30 @@
+"""Tests that take their time at the moment LINGER_AT, for tests/test_interruption.py; not collected unless they are named."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fixtures.store import Request
+from fixtures.workshop import Workshop
+from tests import mishaps
+
+MOMENT = os.environ.get("LINGER_AT", "")
+if MOMENT == "collection":
+    mishaps.lingers(print, os.environ["LINGER_OUT"])
+
+
+@pytest.mark.parametrize("heavy", [False, True])
+def test_build(workshop: Workshop, heavy: bool) -> None:
+    job = "lingers" if ("heavy build" if heavy else "build") == MOMENT else "fine"
+
+    def build(out: Path) -> object:
+        return workshop._job(job, f"tests.mishaps:{job}", heavy=heavy, out=str(out))
+
+    workshop.store.get(Request(f"lingering-{heavy}", {"heavy": heavy}, heavy), build)  # type: ignore[arg-type]
+
+
+def test_run(workshop: Workshop, tmp_path: Path) -> None:
+    workshop.call("run", f"tests.mishaps:{'lingers' if MOMENT == 'run' else 'fine'}", out=str(tmp_path))

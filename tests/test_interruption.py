@@ -1,0 +1,103 @@
+"""Ctrl-C or SIGTERM at any moment: no process lives on, no lock is held, nothing half-made stays, and the next run works."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from filelock import FileLock
+
+from fixtures.integrity import MANIFEST, damage
+from fixtures.isolation import ROOT
+from tests.nested import command, run, surroundings
+
+PATIENCE = 60.0
+CTRL_C, KILL_INT, TERM = "Ctrl-C", "SIGINT", "SIGTERM"
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that has the data, which every session looks for."""
+    store = tmp_path_factory.mktemp("filled") / "store"
+    assert run("tests/test_machine.py", f"--artifacts={store}").returncode == 0
+    return store
+
+
+def wait_until(what: str, condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} took over {PATIENCE} s"
+        time.sleep(0.02)
+
+
+@contextmanager
+def lingering(moment: str, workers: int, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A session of its own that has come to ``moment`` and would stay there for minutes."""
+    mark = tmp_path / "mark"
+    environment = surroundings(
+        LINGER_AT=moment, LINGER_MARK=str(mark), LINGER_SECONDS="300", LINGER_OUT=str(tmp_path), PYTHONUNBUFFERED="1"
+    )
+    arguments = ("tests/lingering.py", f"--artifacts={tmp_path / 'store'}", "-n", str(workers))
+    with subprocess.Popen(
+        command(*arguments), cwd=ROOT, env=environment, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as session:  # fmt: skip
+        try:
+            wait_until(moment, lambda: mark.exists() or session.poll() is not None)
+            yield session
+        finally:
+            session.kill()
+
+
+def send(session: subprocess.Popen[str], how: str) -> None:
+    """Ctrl-C on a terminal goes to every process of the session; ``kill`` to one."""
+    if how == CTRL_C:
+        os.killpg(session.pid, signal.SIGINT)
+    else:
+        session.send_signal(signal.SIGINT if how == KILL_INT else signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("moment", "workers", "how"),
+    [
+        ("collection", 0, CTRL_C),
+        ("build", 0, CTRL_C),
+        ("build", 0, KILL_INT),
+        ("heavy build", 0, CTRL_C),
+        ("run", 0, CTRL_C),
+        ("build", 2, CTRL_C),
+        ("run", 2, KILL_INT),
+        ("build", 0, TERM),
+        ("run", 2, TERM),
+    ],
+)
+def test_an_interrupted_session_leaves_nothing_behind(
+    moment: str, workers: int, how: str, tmp_path: Path, filled: Path
+) -> None:
+    store = shutil.copytree(filled, tmp_path / "store")
+    with lingering(moment, workers, tmp_path) as session:
+        family = psutil.Process(session.pid).children(recursive=True)
+        send(session, how)
+        told, _ = session.communicate(timeout=PATIENCE)
+    assert session.returncode == (-signal.SIGTERM if how == TERM else 2), told[-3000:]
+    assert "INTERNALERROR" not in told, told[-3000:]
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert not alive, f"{[(child.pid, child.cmdline()) for child in alive]} live on"
+    for lock in (store / "locks").iterdir():
+        with FileLock(lock, timeout=0):
+            """Nobody holds it."""
+    whole = [manifest.parent for manifest in store.glob(f"*/{MANIFEST}")]
+    assert {path for path in store.iterdir() if path.name not in ("locks", "tmp", "runs")} == set(whole)
+    assert all(damage(folder) is None for folder in whole)
+    again = run("tests/lingering.py", f"--artifacts={store}")
+    assert again.returncode == 0, again.stdout[-3000:]
+    assert "3 passed" in again.stdout
+    assert not list((store / "tmp").iterdir())
