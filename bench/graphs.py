@@ -9,8 +9,10 @@ import sys
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-from fixtures.errors import SuiteError
-from fixtures.store import MANIFEST, damage, default_root
+from fixtures.errors import SuiteError, one_line
+from fixtures.integrity import MANIFEST, damage
+from fixtures.paths import place
+from fixtures.store import default_root
 
 #: Formats with a graph that Netron draws: ONNX, TFLite, TorchScript.
 GRAPHS = (".onnx", ".tflite", ".pt")
@@ -53,24 +55,34 @@ def stay_here() -> None:
     server._HTTPRequestHandler.end_headers = end_headers
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 <= int(text[:6]) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is no port: give a number from 0 to 65535")
+    return int(text)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """0 when it is ended with Ctrl-C, or 2 after one sentence that says what is wrong."""
     parser = argparse.ArgumentParser(prog="python -m bench.graphs", description=__doc__)
     parser.add_argument("variant", help="as in the table, such as minilm-l6-onnxruntime_fused-int8_dynamic")
-    parser.add_argument("--artifacts", type=Path, default=Path(default_root()), metavar="DIR", help="where artifacts are kept")
-    parser.add_argument("--port", type=int, default=0, help="default: a free one")
+    parser.add_argument("--artifacts", default=default_root(), metavar="DIR", help="where artifacts are kept")
+    parser.add_argument("--port", type=_port, default=0, help="default: a free one")
     parser.add_argument("--no-browser", action="store_true", help="only serve it")
     asked = parser.parse_args(arguments)
     try:
-        path = graph(asked.artifacts.expanduser().resolve(), asked.variant)
+        path = graph(place("--artifacts", asked.artifacts), asked.variant)
     except SuiteError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         return 2
     import netron
 
     stay_here()
     print(f"{path} ({path.stat().st_size / 2**20:.1f} MiB)")
-    host, port = netron.start(str(path), address=(LOOPBACK, asked.port), browse=not asked.no_browser)
+    try:
+        host, port = netron.start(str(path), address=(LOOPBACK, asked.port), browse=not asked.no_browser)
+    except OSError as error:
+        print(f"error: --port {asked.port}: {error.strerror or error}; give another, or none", file=sys.stderr)
+        return 2
     print(f"http://{host}:{port} - Ctrl-C ends it", flush=True)
     netron.wait()
     return 0

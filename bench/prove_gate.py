@@ -15,6 +15,7 @@ import json
 import multiprocessing
 import os
 import statistics
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any
 
 import pytest
 
+from fixtures.errors import SuiteError
 from fixtures.gate import CANNOT_TELL, SLOWER, judge
 from fixtures.inputs import token_ids
 from fixtures.isolation import Session
@@ -33,13 +35,21 @@ from fixtures.spec import Variant
 from fixtures.tabular import Column, Table, identity
 from fixtures.workshop import Workshop
 
-COMPARISONS = int(os.environ.get("ENCODER_PARITY_COMPARISONS", "100"))
+COMPARISONS = "ENCODER_PARITY_COMPARISONS"
 SLOW_DOWNS = (0.0, 0.05, 0.10)
 #: Gates under proof: they must see 5 %, so their thresholds lie between that and nothing; the first must keep the promises.
 GATES = (0.01, 0.02)
 #: An interval that six pairs of processes, the least, nearly always reach: what a gate does when it takes the least time.
 WITHIN = 0.03
 VARIANT = Variant(DEFAULT_MODEL, "full", "onnxruntime", "int8_dynamic")
+
+
+def comparisons() -> int:
+    """How many are asked for."""
+    text = os.environ.get(COMPARISONS, "100")
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) < 10**8):
+        raise SuiteError(f"{COMPARISONS}={text}: give the number of comparisons for each case, 1 or more")
+    return int(text)
 
 
 def _spin() -> None:
@@ -125,6 +135,7 @@ def summary(cases: list[dict[str, Any]]) -> str:
 @pytest.mark.parametrize("load_", ["quiet", "competing"])
 def test_the_gate(load_: str, workshop: Workshop, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """At most 1 % of false alarms; at least 90 % of slow-downs by 5 % seen when quiet; no false alarm under competition."""
+    wanted = comparisons()
     monkeypatch.setenv(PLUGINS, "bench.slowed")
     load()
     cases = []
@@ -133,7 +144,7 @@ def test_the_gate(load_: str, workshop: Workshop, settings: Settings, monkeypatc
     median = statistics.median(calm.rounds(1.0, 20).seconds)
     calm.child.close()
     with competition(load_ == "competing"):
-        for _, slow_down in itertools.product(range(COMPARISONS), SLOW_DOWNS):
+        for _, slow_down in itertools.product(range(wanted), SLOW_DOWNS):
             cases.append({"load": load_, **one(workshop, settings, slow_down, median)})
             if path := os.environ.get("ENCODER_PARITY_PROOF"):
                 Path(f"{path}.{load_}.json").write_text(json.dumps(cases), encoding="utf-8")
@@ -145,3 +156,7 @@ def test_the_gate(load_: str, workshop: Workshop, settings: Settings, monkeypatc
     assert statistics.fmean(seen[0.0]) <= 0.01, "false alarms"
     if load_ == "quiet":
         assert statistics.fmean(seen[0.05]) >= 0.90, "slow-downs by 5 % that went unseen"
+
+
+if __name__ == "__main__":
+    sys.exit("error: this is a test; run it with pytest bench/prove_gate.py -s")

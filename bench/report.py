@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from fixtures.errors import SuiteError
+from fixtures.errors import SuiteError, one_line
 from fixtures.page import runs, write
 
 
@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         made = write.write(runs.read_all(asked.runs), asked.output, say=lambda text: print(text, file=sys.stderr))
     except SuiteError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         return 2
     print(made)
     return 0

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import Crash, RemoteError
-from fixtures.failures import ACCURACY, AGREEMENT, BUILD, STAGES, TOKENIZER, KnownFailure, Situation, Subject
+from fixtures.failures import ACCURACY, AGREEMENT, BUILD, TOKENIZER, KnownFailure, Situation, Subject
 from fixtures.isolation import ROOT
 from fixtures.known_failures import KNOWN_FAILURES, covering
 from fixtures.machine import this_machine
 from fixtures.registry import REGISTRY
+from fixtures.settings import Settings
 from fixtures.spec import SIZES, Tokenization, Variant
+from tests.nested import run
 
 EVERY: list[Subject] = [
     *REGISTRY.trials.values(),
@@ -25,12 +27,10 @@ MRPC = Situation(this_machine(), "MRPC")
 
 @pytest.mark.parametrize("entry", KNOWN_FAILURES, ids=lambda entry: f"{entry.variant}:{entry.stage}:{entry.test}")
 def test_every_entry_matches_a_variant_and_says_why(entry: KnownFailure) -> None:
-    assert entry.stage in STAGES
-    assert any(entry.covers(variant, entry.stage, entry.test.replace("*", "x")) for variant in EVERY), "it matches no variant"
-    assert re.match(r"https://\S+/\S+", entry.link), "it has no upstream link"
-    assert entry.reason
-    assert entry.remedy
-    re.compile(entry.message)
+    assert entry.trouble is None, f"{entry.name}: {entry.trouble}"
+    assert any(entry.covers(variant, entry.stage, entry.test.replace("*", "x")) for variant in EVERY), (
+        f"{entry.name} matches no variant of the registry: correct the pattern or delete the entry"
+    )
 
 
 def entry(**changes: object) -> KnownFailure:
@@ -44,6 +44,54 @@ def entry(**changes: object) -> KnownFailure:
         "link": "https://example.org/1",
     }
     return KnownFailure(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"message": "unknown (engine"}, "its message 'unknown (engine' is no regular expression (missing )"),
+        ({"message": ""}, "its message is no text"),
+        ({"message": None}, "its message is no text"),
+        ({"stage": "running"}, "its stage is none of build, agreement"),
+        ({"exception": "RemoteError"}, "its exception 'RemoteError' is no class of exceptions"),
+        ({"exception": RemoteError("x")}, "is no class of exceptions"),
+        ({"exception": int}, "is no class of exceptions"),
+        ({"link": ""}, "its link '' leads nowhere: give the https:// address"),
+        ({"link": "javascript:alert(1)"}, "leads nowhere"),
+        ({"link": "http://example.org/1"}, "leads nowhere"),
+        ({"reason": " "}, "its reason is no text"),
+        ({"remedy": None}, "its remedy is no text"),
+        ({"variant": ""}, "its variant is no text"),
+        ({"applies": True}, "its probe True cannot be called"),
+        ({}, None),
+    ],
+)
+def test_a_malformed_entry_says_what_is_wrong(changes: dict[str, object], said: str | None) -> None:
+    found = entry(**changes).trouble
+    assert found is None if said is None else found is not None and said in found
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "said"),
+    [
+        ("message", 4, "ERROR: the known failure '*-pytorch-f32' at stage 'agreement' cannot be used: its message '(' is no"),
+        ("applies", 1, "the known failure '*-pytorch-f32' at stage 'agreement': its probe raises ZeroDivisionError (division"),
+    ],
+)  # fmt: skip
+def test_a_run_with_a_malformed_entry_names_it(settings: Settings, change: str, code: int, said: str) -> None:
+    """Before anything runs, or in the test that asks its probe."""
+    arguments = (
+        "--models=minilm-l6",
+        "--size=tiny",
+        "--backends=pytorch",
+        "--precisions=f32",
+        f"--artifacts={settings.artifacts}",
+    )
+    plugin = "tests.malformed_entry"
+    found = run("tests/test_agreement.py", *arguments, ENCODER_PARITY_PLUGINS=plugin, ENCODER_PARITY_MALFORMED=change)
+    assert found.returncode == code, found.stdout + found.stderr
+    assert said in found.stdout + found.stderr
+    assert not {word for word in ("Traceback", "INTERNALERROR", "fixtures/failures") if word in found.stdout + found.stderr}
 
 
 def test_an_entry_covers_its_stage_and_a_build_entry_every_stage() -> None:

@@ -92,7 +92,7 @@ def test_a_folder_of_another_architecture_is_refused(folder: Path, tmp_path: Pat
     config = (broken / "config.json").read_text().replace('"n_layers": 2', '"n_layers": 3')
     (broken / "config.json").write_text(config)
     child = Child("copy", tmp_path / "log", threads=1)
-    arguments = {"out": str(tmp_path / "out"), "source": str(broken), "labels": 2, "seed": 1}
+    arguments = {"out": str(tmp_path / "out"), "source": str(broken), "family": "distilbert", "labels": 2, "seed": 1}
     try:
         with pytest.raises(RemoteError, match=r"^ValueError: .* lacks \d+ encoder weights, such as distilbert\.transformer"):
             child.ask("call", timeout=120, target="fixtures.jobs.checkpoint:copy", arguments=arguments)

@@ -144,6 +144,8 @@ def test_a_users_checkpoint_is_a_model_of_its_own(tmp_path: Path) -> None:
     config = {"model_type": "bert", "num_hidden_layers": 1, "num_attention_heads": 2, "hidden_size": 8, "vocab_size": 99}
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 64}))
+    (tmp_path / "mine" / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    (tmp_path / "mine" / "tokenizer.json").write_text('{"model": {}}')
     store = str(tmp_path / "store")
     found = run("--collect-only", "-q", "tests", "--checkpoint", f"my-bert={tmp_path / 'mine'}", "--artifacts", store)
     assert "test_accuracy_holds[my-bert-onnxruntime-int8_dynamic]" in found.stdout

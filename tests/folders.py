@@ -1,0 +1,95 @@
+"""Folders of checkpoints as users have them, made by transformers in a child that calls :func:`make`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fixtures.integrity import MANIFEST, files
+from fixtures.jobs.checkpoint import PICKLE, seeded
+from fixtures.jobs.folder import WEIGHTS
+from fixtures.registry import load
+from fixtures.store import Artifact
+
+Say = Callable[[str], None]
+
+
+class Malicious:
+    """Unpickling one makes a file."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> Any:
+        return open, (str(self.trace), "w")
+
+
+def update(path: Path, **fields: Any) -> None:
+    """Change fields of a JSON file; None removes one."""
+    found = {**json.loads(path.read_text(encoding="utf-8")), **fields}
+    path.write_text(json.dumps({k: v for k, v in found.items() if v is not None}), encoding="utf-8")
+
+
+def make(say: Say, out: str) -> None:
+    """Folders under ``out``: ``plain``, a small DistilBERT, and others by what is different about them."""
+    import torch
+    from safetensors.torch import load_file, save_file
+    from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer
+
+    root = Path(out)
+    plain = root / "plain"
+    tiny = load().models["distilbert-base-cased"].configuration("tiny")
+    config = {**tiny, "vocab_size": 1200, "max_position_embeddings": 200}
+    seeded(say, str(plain), "distilbert", config, lowercase=False, seed=1)
+    model = AutoModelForSequenceClassification.from_pretrained(plain)
+
+    def like(name: str) -> Path:
+        return Path(shutil.copytree(plain, root / name))
+
+    def other(name: str, **fields: Any) -> None:
+        AutoModelForSequenceClassification.from_config(AutoConfig.from_pretrained(plain, **fields)).save_pretrained(like(name))
+
+    other("three-labels", num_labels=3)
+    other("other-vocabulary", vocab_size=1500)
+    other("few-positions", max_position_embeddings=24)
+    other("small-vocabulary", vocab_size=500)
+    AutoModel.from_pretrained(plain).save_pretrained(like("encoder-only"))
+    for name, dtype in (("f16", torch.float16), ("bf16", torch.bfloat16)):
+        AutoModelForSequenceClassification.from_pretrained(plain).to(dtype).save_pretrained(like(name))
+    (like("sharded") / WEIGHTS).unlink()
+    model.save_pretrained(root / "sharded", max_shard_size="1MB")
+
+    tokens = sorted(AutoTokenizer.from_pretrained(plain).get_vocab().items(), key=lambda item: item[1])
+    words = like("vocab-txt")
+    (words / "tokenizer.json").unlink()
+    (words / "vocab.txt").write_text("\n".join(token for token, _ in tokens) + "\n", encoding="utf-8")
+    (words / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": False}), encoding="utf-8")
+
+    tensors = load_file(plain / WEIGHTS)
+    torch.save(tensors, like("pickle") / PICKLE)
+    (root / "pickle" / WEIGHTS).unlink()
+    torch.save({**tensors, "x": Malicious(root / "executed")}, like("malicious") / PICKLE)
+    (root / "malicious" / WEIGHTS).unlink()
+    shutil.copy(root / "malicious" / PICKLE, like("both"))
+    (root / "both" / "modeling_mine.py").write_text(f"open({str(root / 'executed')!r}, 'w')", encoding="utf-8")
+    unusual = AutoConfig.from_pretrained(plain, num_labels=3, vocab_size=1500, max_position_embeddings=24)
+    shutil.copytree(root / "both", root / "odd")
+    for name in (WEIGHTS, "tokenizer.json", "tokenizer_config.json"):
+        (root / "odd" / name).unlink()
+    AutoModelForSequenceClassification.from_config(unusual).half().save_pretrained(root / "odd", max_shard_size="500KB")
+    for name in ("vocab.txt", "tokenizer_config.json"):
+        shutil.copy(words / name, root / "odd")
+    name = next(name for name in tensors if "lin1.weight" in name)
+    save_file({**tensors, name: tensors[name] * float("nan")}, like("nan") / WEIGHTS, {"format": "pt"})
+
+
+def artifact(folder: Path, name: str) -> Artifact:
+    """A built artifact in ``folder``, as whole as the store's own, of one file that no runtime could open."""
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(b"graph")
+    manifest = {"name": name, "inputs": {}, "meta": {}, "seconds": 1.0, "peak_mib": 1.0, "files": files(folder)}
+    (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    return Artifact(folder, manifest)
