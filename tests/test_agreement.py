@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 
 import pytest
 
@@ -25,8 +26,11 @@ def test_agrees_with_the_reference(
     agreement: dict[str, Agreement],
     checkpoint: Checkpoint,
     diagnosis: Callable[[], str],
+    record_property: Callable[[str, object], None],
 ) -> None:
     """Logits and last hidden state, batch 1 unpadded and batch 16 padded, within the precision's tolerance."""
+    for name, figure in asdict(agreement[mode]).items():
+        record_property(name, figure)
     violations = agreement[mode].violations(precision.tolerance, checkpoint.trained)
     assert not violations, (
         f"{variant.id}, {mode}: {'; '.join(violations)}; {diagnosis()}; origin of the bounds: {precision.tolerance.origin}"
