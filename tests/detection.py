@@ -1,0 +1,147 @@
+"""Which test catches which fault, with the figure: ``python -m tests.detection`` injects all, renews docs/detection.md.
+
+The suite's own tests run in a pytest of their own on every faulty cell (``tests.faults``) and on the right ones beside them;
+what they said is read from its JUnit file. ``--keep DIR`` keeps these files; a later call makes only those that are missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.faults.spec import PREFIX
+from tests.nested import run
+
+SUBJECTS = {"tiny": "bert-base-cased-tiny", "full": "minilm-l6"}
+PLUGIN = {"ENCODER_PARITY_PLUGINS": "tests.faults.plugin"}
+CONFORMANCE = ("tests/test_structure.py", "tests/test_agreement.py", "tests/test_invariance.py", "tests/test_accuracy.py")
+ONCE = ("-p", "tests.faults.stopping")
+#: Every backend and precision on a tiny BERT; on the fine-tuned default model, which has labels to flip, one of each precision.
+TINY = (
+    *CONFORMANCE, "tests/test_tokenizers.py", *ONCE, "--models=bert-base-cased", "--size=tiny", "-k", "not first_epoch",
+)  # fmt: skip
+CELLS = ("pytorch-f32", "pytorch-bf16", "onnxruntime-f16", "onnxruntime-int8_dynamic", "onnxruntime-int8_static")
+FULL = (
+    *CONFORMANCE,
+    *ONCE,
+    "--models=minilm-l6",
+    "--size=full",
+    "-k",
+    f"({' or '.join(CELLS)}) and not longest and not reduce_range",
+)
+SEEDED = (*CONFORMANCE, "--models=bert-base-cased", "--size=tiny", "-k", "not longest")
+CASE = re.compile(r"(?P<test>\w+)\[(?P<variant>.+?)(-(single|padded))?\]$")
+BUILD, AGREEMENT = "build", "test_agrees_with_the_reference"
+
+
+@dataclass
+class Finding:
+    """What the tests said of one variant or tokenizer: ``failures`` by test (``build`` where it was refused before any), each
+    the first line of its message, and the ``figures`` that they recorded. ``fault`` is empty for a right one."""
+
+    backend: str
+    precision: str
+    fault: str
+    recipe: str = ""
+    failures: dict[str, str] = field(default_factory=dict)
+    figures: dict[str, float] = field(default_factory=dict)
+    known: bool = False
+    tests: int = 0
+
+    @property
+    def cell(self) -> tuple[str, str, str]:
+        return self.backend, self.precision, self.recipe
+
+    @property
+    def verdict(self) -> str:
+        """The first that failed in the order of TESTS, or nothing."""
+        order = (BUILD, "test_the_file_is_what_was_asked_for", AGREEMENT)
+        return next((test for test in (*order, *self.failures) if test in self.failures), "")
+
+
+def read(junit: Path, subject: str) -> list[Finding]:
+    """The findings of a run on ``subject``, in the order of the file."""
+    found: dict[str, Finding] = {}
+    for case in ElementTree.parse(junit).iter("testcase"):  # noqa: S314 - pytest's own file
+        match = CASE.match(case.get("name", ""))
+        if match is None or not match["variant"].startswith(f"{subject}-"):
+            continue
+        finding = found.setdefault(match["variant"], _named(match["variant"].removeprefix(f"{subject}-")))
+        _note(finding, match["test"], case)
+    return [finding for finding in found.values() if finding.tests]
+
+
+def _named(name: str) -> Finding:
+    backend, _, rest = name.partition("-")
+    if rest.startswith(PREFIX) or not rest:  # a tokenizer
+        return Finding(backend, "", rest.removeprefix(PREFIX))
+    precision, _, recipe = rest.partition("-")
+    return Finding(backend, precision, recipe.removeprefix(PREFIX) if recipe.startswith(PREFIX) else "", recipe)
+
+
+def _note(finding: Finding, test: str, case: ElementTree.Element) -> None:
+    for entry in case.iter("property"):
+        name, value = entry.get("name", ""), entry.get("value", "")
+        if re.fullmatch(r"-?(\d+(\.\d+)?(e-?\d+)?|inf)|nan", value):  # the worse of single rows and a padded batch
+            finding.figures[name] = min(float(value), finding.figures.get(name, float("inf")))
+    verdict = next((child for child in case if child.tag in ("failure", "error", "skipped")), None)
+    if verdict is not None and verdict.tag == "skipped":
+        finding.known |= verdict.get("type") == "pytest.xfail"
+        return
+    finding.tests += 1
+    if verdict is not None:
+        text = (verdict.get("message") or "").replace("&#10;", "\n")
+        finding.failures.setdefault(BUILD if verdict.tag == "error" else test, text)
+
+
+def sentence(text: str) -> str:
+    """What a failure says, without the frame that pytest and a child put around it."""
+    text = text.split("\n")[0]
+    text = re.sub(r'^failed on setup with "fixtures\.errors\.\w+: ', "", text)
+    text = re.sub(r"^(AssertionError|RemoteError|\w*Error): ", "", text)
+    return re.sub(r"^\S+-tiny-\S+?(, \w+)?: |^minilm-l6-\S+?(, \w+)?: ", "", text).split("; first beyond")[0].rstrip('"')
+
+
+def collect(junit: Path, *arguments: str, workers: int, **environment: str) -> None:
+    """Run the tests that ``arguments`` choose in a pytest of their own, if ``junit`` does not exist yet."""
+    if junit.exists():
+        return
+    print(f"{junit.stem}: pytest {' '.join(arguments)}", file=sys.stderr, flush=True)
+    partial = junit.with_suffix(".partial")
+    parallel = [f"-n{workers}"] if workers > 1 else []
+    found = run(*arguments, *parallel, "-q", "--tb=line", f"--junit-xml={partial}", timeout=4 * 3600, cache=None, **environment)
+    if found.returncode not in (0, 1):
+        raise SystemExit(found.stdout[-2000:] + found.stderr[-2000:])
+    partial.rename(junit)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Inject, read, write the page."""
+    parser = argparse.ArgumentParser(prog="python -m tests.detection", description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--keep", type=Path, default=Path("detection"), metavar="FOLDER", help="JUnit files (default: detection)"
+    )
+    parser.add_argument("--seeds", type=int, default=20, metavar="N", help="correct models of other seeds (default: 20)")
+    parser.add_argument("-n", dest="workers", type=int, default=2, help="xdist workers (default: 2)")
+    parser.add_argument("-o", dest="page", type=Path, default=Path("docs/detection.md"), metavar="FILE")
+    asked = parser.parse_args(arguments)
+    asked.keep.mkdir(parents=True, exist_ok=True)
+    own = {name: os.environ[name] for name in ("ENCODER_PARITY_MRPC", "ENCODER_PARITY_ARTIFACTS") if name in os.environ}
+    for name, chosen in (("tiny", TINY), ("full", FULL)):
+        collect(asked.keep / f"{name}.xml", *chosen, workers=asked.workers, **own, **PLUGIN)
+    seeds = [asked.keep / f"seed-{seed}.xml" for seed in range(1, asked.seeds + 1)]
+    for seed, path in enumerate(seeds, 1):
+        collect(path, *SEEDED, f"--seed={seed}", workers=asked.workers, **own)
+    from tests.detection_page import write  # which is made of this module's names
+
+    write(asked.page, {path.stem: path for path in [asked.keep / "tiny.xml", asked.keep / "full.xml", *seeds]})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""The tables of docs/detection.md: which test caught which fault, what no bound can see, how far bounds are from both sides."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import platform
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from fixtures.docs import rendered
+from fixtures.machine import this_machine
+from fixtures.precisions import PRECISIONS
+from fixtures.tabular import Column, Table, identity, plain
+from fixtures.versions import versions
+from tests.detection import AGREEMENT, BUILD, SUBJECTS, Finding, read, sentence
+from tests.faults import FAULTS, tokenizers
+from tests.faults.unseen import reason
+
+SAYS = {fault.name: fault.says for fault in FAULTS} | {fault.name: fault.says for fault in tokenizers.FAULTS}
+LETTERS = {"": "-", BUILD: "B", "test_the_file_is_what_was_asked_for": "S", "test_accuracy_holds": "M"}
+PACKAGES = ("torch", "transformers", "onnxruntime", "tensorflow", "ai-edge-litert")
+Findings = Sequence[Finding]
+
+
+def letter(finding: Finding) -> str:
+    """What caught it, in the legend of the page."""
+    verdict = finding.verdict
+    if verdict == AGREEMENT:
+        return "N" if sentence(finding.failures[verdict]).startswith("computes as if") else "A"
+    return LETTERS.get(verdict, "I")
+
+
+def faulty(findings: Iterable[Finding]) -> list[Finding]:
+    """Those of injected faults."""
+    return [finding for finding in findings if finding.fault]
+
+
+def right(findings: Iterable[Finding]) -> list[Finding]:
+    """Those of builds that nobody broke, but for known failures."""
+    return [finding for finding in findings if not finding.fault and finding.precision and not finding.known]
+
+
+def grid(findings: Findings) -> str:
+    """Faults by backends (or tokenizers); in a cell, the precisions behind the letter of what caught them."""
+    cells: dict[str, dict[str, dict[str, list[str]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    for finding in findings:
+        cells[finding.fault][finding.backend][letter(finding)].append(finding.precision)
+    table = {
+        SAYS[name]: {backend: "; ".join(map(_cell, sorted(found.items()))) for backend, found in row.items()}
+        for name, row in cells.items()
+    }
+    backends = dict.fromkeys(finding.backend for finding in findings)
+    return Table(table, [Column("fault", identity), *(Column(name, name) for name in backends)]).markdown()
+
+
+def _cell(entry: tuple[str, list[str]]) -> str:
+    code, precisions = entry
+    return f"**{code}** {' '.join(precisions)}".strip()
+
+
+def counts(runs: Mapping[str, Findings]) -> str:
+    """What was injected, caught and missed, and the false alarms, run by run."""
+    rows = {}
+    for name in ("tiny", "full"):
+        injected, built = faulty(f for f in runs[name] if f.precision), right(runs[name])
+        rows[SUBJECTS[name]] = _counted(injected, built)
+    rows["tokenizers"] = _counted([f for f in faulty(runs["tiny"]) if not f.precision], [])
+    seeds = [f for name, findings in runs.items() if name.startswith("seed-") for f in right(findings)]
+    rows[f"{sum(name.startswith('seed-') for name in runs)} other seeds, nothing injected"] = _counted([], seeds)
+    numbers = ("injected", "caught", "not caught", "right variants", "their tests", "false alarms")
+    return Table(rows, [Column("run", identity), *(Column(name, name, "{}") for name in numbers)]).markdown()
+
+
+def _counted(injected: Findings, built: Findings) -> dict[str, int]:
+    caught = sum(bool(finding.failures) for finding in injected)
+    return {
+        "injected": len(injected), "caught": caught, "not caught": len(injected) - caught, "right variants": len(built),
+        "their tests": sum(finding.tests for finding in built), "false alarms": sum(bool(f.failures) for f in built),
+    }  # fmt: skip
+
+
+def unseen(tiny: Findings, full: Findings) -> str:
+    """What no bound sees, with its effect: alone on PyTorch f32, and on labels."""
+    groups: dict[tuple[str, str], list[Finding]] = defaultdict(list)
+    for finding in faulty((*tiny, *full)):
+        if not finding.failures and finding.precision:
+            why = reason(finding.fault, finding.backend, finding.precision) or "nobody knows: it is missed"
+            groups[finding.fault, why].append(finding)
+    rows = {}
+    for (fault, why), group in groups.items():
+        precisions = list(dict.fromkeys(finding.precision for finding in group))
+        built = [f for f in right(full) if not f.recipe and f.precision in precisions]
+        rows[f"{SAYS[fault]} ({', '.join(precisions)})"] = {
+            "tiny": _alone(tiny, fault), "full": _alone(full, fault), "reason": why,
+            "with": _most([f for f in group if f in full]), "without": _most(built),
+        }  # fmt: skip
+    columns = [
+        Column("fault, and where", identity),
+        Column("alone, tiny, dB", "tiny", "{:.0f}"),
+        Column("alone, minilm-l6, dB", "full", "{:.0f}"),
+        Column("flips with it, %", "with", "{:.1f}"),
+        Column("flips without, %", "without", "{:.1f}"),
+        Column("why", "reason"),
+    ]
+    return Table(rows, columns).markdown()
+
+
+def _alone(findings: Findings, fault: str) -> float | None:
+    """SQNR (dB) of the hidden state in PyTorch f32, whose own noise is far below."""
+    cell = ("pytorch", "f32")
+    return next((f.figures.get("hidden_db") for f in findings if f.fault == fault and f.cell[:2] == cell), None)
+
+
+def _most(findings: Findings) -> float | None:
+    return max((100 * f.figures["flips"] for f in findings if "flips" in f.figures), default=None)
+
+
+def sensitivity(findings: Findings, metric: str) -> str:
+    """For each precision: the worst right build, the bound, and the mildest fault that this bound catches."""
+    rows = {}
+    for name, precision in PRECISIONS.items():
+        bound: float = getattr(precision.tolerance, metric)
+        built = [f for f in right(findings) if f.precision == name and not f.recipe and metric in f.figures]
+        beyond = [f for f in faulty(findings) if f.precision == name and f.figures.get(metric, bound) < bound]
+        if built and beyond:
+            worst, mildest = min(built, key=lambda f: f.figures[metric]), max(beyond, key=lambda f: f.figures[metric])
+            rows[name] = {
+                "worst": worst.figures[metric], "who": worst.backend, "bound": bound,
+                "mildest": mildest.figures[metric], "fault": f"{SAYS[mildest.fault]} ({mildest.backend})",
+            }  # fmt: skip
+    columns = [
+        Column("precision", identity),
+        Column("worst right build, dB", "worst", "{:.1f}"),
+        Column("which", "who"),
+        Column("bound, dB", "bound", "{:g}"),
+        Column("mildest fault beyond it, dB", "mildest", "{:.1f}"),
+        Column("which", "fault"),
+    ]
+    return Table(rows, columns).markdown()
+
+
+def words(findings: Findings) -> str:
+    """Every fault of ONNX Runtime in the words of the test that caught it."""
+    rows = {}
+    for finding in (f for f in faulty(findings) if f.backend == "onnxruntime"):
+        verdict = finding.verdict
+        says = plain(sentence(finding.failures[verdict])[:140]) if verdict else "-"
+        rows[f"{finding.precision}, {SAYS[finding.fault]}"] = {"test": f"`{verdict}`" if verdict else "-", "says": says}
+    return Table(rows, [Column("precision and fault", identity), Column("test", "test"), Column("says", "says")]).markdown()
+
+
+def conditions() -> str:
+    """Machine and versions of the run."""
+    machine, today = this_machine(), datetime.datetime.now(datetime.UTC).date()
+    made = ", ".join(f"{name} {version}" for name, version in versions(PACKAGES).items())
+    return f"Run on {today}: {machine.cpu}, {machine.cores} cores, Python {platform.python_version()}, {made}."
+
+
+def write(page: Path, files: Mapping[str, Path]) -> None:
+    """Renew the tables of ``page`` from the JUnit files of the runs ``tiny``, ``full`` and ``seed-N``."""
+    runs = {name: read(path, SUBJECTS.get(name, SUBJECTS["tiny"])) for name, path in files.items()}
+    tiny, full = runs["tiny"], runs["full"]
+    cells, ids = ([f for f in faulty(tiny) if bool(f.precision) is built] for built in (True, False))
+    blocks: dict[str, Callable[[], str]] = {
+        "conditions": conditions,
+        "counts": functools.partial(counts, runs),
+        "tiny_faults": functools.partial(grid, cells),
+        "full_faults": functools.partial(grid, faulty(full)),
+        "tokenizer_faults": functools.partial(grid, ids),
+        "unseen": functools.partial(unseen, tiny, full),
+        "words": functools.partial(words, tiny),
+        **{
+            f"sensitivity_{name}_{metric}": functools.partial(sensitivity, runs[name], f"{metric}_db")
+            for name in ("tiny", "full")
+            for metric in ("logits", "hidden")
+        },
+    }
+    page.write_text(rendered(page.read_text(encoding="utf-8"), blocks), encoding="utf-8")

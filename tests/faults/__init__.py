@@ -1,0 +1,11 @@
+"""Faults of variants and tokenizers, each applied for real: the backend's own lowering builds from a broken checkpoint or with
+a broken library call, or its runtime is given, or gives back, something else.
+
+``tests.faults.plugin`` makes cells of them, for a run that must notice them (``python -m tests.detection``).
+"""
+
+from tests.faults import builds, checkpoints, sessions, training
+from tests.faults.spec import Fault
+
+#: Several of one name are one fault, made differently in different cells.
+FAULTS: tuple[Fault, ...] = (*checkpoints.FAULTS, *training.FAULTS, *builds.FAULTS, *sessions.FAULTS)

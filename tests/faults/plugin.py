@@ -1,0 +1,23 @@
+"""The cells that faults make, registered by ENCODER_PARITY_PLUGINS=tests.faults.plugin in the suite and in its children.
+
+A faulty cell is a lowering whose recipe begins with ``fault_``: the suite's own tests are parametrized with it like with any
+other. A faulty tokenizer is one more tokenizer.
+"""
+
+from __future__ import annotations
+
+from fixtures.registry import REGISTRY
+from tests.faults import FAULTS, tokenizers
+from tests.faults.spec import SessionFault, heeding, register
+
+RIGHT = [low for low in REGISTRY.lowerings.values() if not low.recipe and not low.reference]
+SESSIONS = {fault.name: fault for fault in FAULTS if isinstance(fault, SessionFault)}
+
+for low in RIGHT:
+    for fault in FAULTS:
+        if fault.on(low):
+            register(fault, low)
+for name, backend in list(REGISTRY.backends.items()):
+    REGISTRY.backends[name] = heeding(backend, SESSIONS)
+for tokenizer in list(REGISTRY.tokenizers.values()):
+    tokenizers.register(tokenizer)
