@@ -277,7 +277,8 @@ def test_what_the_terminal_shows_is_a_sentence(folders: Path, settings: Settings
     late = run(*QUALITY, f"--checkpoint=mine={folders / 'nan'}", store, "-k", "agreement")
     assert late.returncode == 1
     assert re.search(
-        r"(?m)^--checkpoint mine=\S+: no weights can be had from it \(\S+ has weights that are NaN or inf", late.stdout
+        r"(?m)^E +SuiteError: --checkpoint mine=\S+: no weights can be had from it \(\S+ has weights that are NaN or inf",
+        late.stdout,
     )
     assert "Traceback" not in late.stdout + late.stderr
     assert "fixtures/" not in late.stdout.partition("ERRORS")[2], late.stdout[-3000:]
