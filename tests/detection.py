@@ -28,14 +28,13 @@ TINY = (
 )  # fmt: skip
 CELLS = ("pytorch-f32", "pytorch-bf16", "onnxruntime-f16", "onnxruntime-int8_dynamic", "onnxruntime-int8_static")
 FULL = (
-    *CONFORMANCE,
-    *ONCE,
-    "--models=minilm-l6",
-    "--size=full",
-    "-k",
-    f"({' or '.join(CELLS)}) and not longest and not reduce_range",
-)
-SEEDED = (*CONFORMANCE, "--models=bert-base-cased", "--size=tiny", "-k", "not longest")
+    *CONFORMANCE, *ONCE, "--models=minilm-l6", "--size=full",
+    "-k", f"({' or '.join(CELLS)}) and not longest and not reduce_range",
+)  # fmt: skip
+#: What is known to fail may not fail with other weights.
+SEEDED = (
+    *CONFORMANCE, "--models=bert-base-cased", "--size=tiny", "-k", "not longest and not library_default and not full_integer",
+)  # fmt: skip
 CASE = re.compile(r"(?P<test>\w+)\[(?P<variant>.+?)(-(single|padded))?\]$")
 BUILD, AGREEMENT = "build", "test_agrees_with_the_reference"
 
@@ -109,7 +108,10 @@ def sentence(text: str) -> str:
 
 
 def collect(junit: Path, *arguments: str, workers: int, **environment: str) -> None:
-    """Run the tests that ``arguments`` choose in a pytest of their own, if ``junit`` does not exist yet."""
+    """Run the tests that ``arguments`` choose in a pytest of their own, if ``junit`` does not exist yet.
+
+    SystemExit with the end of what it said if it could not run them.
+    """
     if junit.exists():
         return
     print(f"{junit.stem}: pytest {' '.join(arguments)}", file=sys.stderr, flush=True)
@@ -131,6 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("-n", dest="workers", type=int, default=2, help="xdist workers (default: 2)")
     parser.add_argument("-o", dest="page", type=Path, default=Path("docs/detection.md"), metavar="FILE")
     asked = parser.parse_args(arguments)
+    if not asked.page.is_file():
+        parser.error(f"-o {asked.page}: there is no such page; give a copy of docs/detection.md, whose tables are renewed")
     asked.keep.mkdir(parents=True, exist_ok=True)
     own = {name: os.environ[name] for name in ("ENCODER_PARITY_MRPC", "ENCODER_PARITY_ARTIFACTS") if name in os.environ}
     for name, chosen in (("tiny", TINY), ("full", FULL)):
