@@ -30,7 +30,8 @@ def added(*parts: Outputs) -> dict[str, np.ndarray]:
 
 
 def names(deviations: dict[str, Outputs], reference: Outputs, got: Outputs) -> list[str]:
-    return [one.name for one in found(deviations, reference, got, MASK, compare(reference, got, MASK))]
+    hidden = {name: moved["last_hidden_state"] for name, moved in deviations.items()}
+    return [one.name for one in found(hidden, reference, got, MASK, compare(reference, got, MASK))]
 
 
 @examples(max_examples=30)

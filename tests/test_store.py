@@ -20,15 +20,7 @@ from fixtures.errors import Crash, SuiteError
 from fixtures.integrity import MANIFEST
 from fixtures.pruning import GIB, prune
 from fixtures.store import Artifact, Request, Store
-
-REQUEST = Request("thing", {"weights": "abc", "precision": "f32"})
-
-
-def build(out: Path) -> Mapping[str, Any]:
-    (out / "model.bin").write_bytes(b"0123456789" * 100)
-    (out / "deep").mkdir()
-    (out / "deep" / "more.bin").write_bytes(b"x")
-    return {"value": {"opset": 17}, "seconds": 0.5, "peak_mib": 12.0}
+from tests.dying import REQUEST, build
 
 
 def never(out: Path) -> Mapping[str, Any]:

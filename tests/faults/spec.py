@@ -6,8 +6,8 @@ import functools
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fixtures.integrity import MANIFEST
+from fixtures.jobs.folder import WEIGHTS
 from fixtures.registry import REGISTRY, Backend, Cell, Job, Lowering
 from fixtures.spec import Shape
 
 PREFIX = "fault_"
-WEIGHTS = "model.safetensors"
 #: PyTorch f32, whose artifact is a folder that ``save_pretrained`` writes.
 TRAINED: Cell = ("pytorch", "f32", "")
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -57,6 +57,15 @@ class Fault:
         raise NotImplementedError
 
 
+@contextmanager
+def without_weights(job: Job) -> Iterator[Path]:
+    """A copy of the job's checkpoint that lacks its weights."""
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        shutil.copytree(job.checkpoint, folder, ignore=shutil.ignore_patterns(MANIFEST, WEIGHTS), dirs_exist_ok=True)
+        yield folder
+
+
 @dataclass(frozen=True, kw_only=True)
 class CheckpointFault(Fault):
     """``change(config, weights)`` alters a copy of the checkpoint in place; the lowering itself is right."""
@@ -69,9 +78,7 @@ class CheckpointFault(Fault):
         config: Config = json.loads((job.checkpoint / "config.json").read_text(encoding="utf-8"))
         weights: Weights = load_file(str(job.checkpoint / WEIGHTS))
         self.change(config, weights)
-        with tempfile.TemporaryDirectory() as text:
-            folder = Path(text)
-            shutil.copytree(job.checkpoint, folder, ignore=shutil.ignore_patterns(MANIFEST, WEIGHTS), dirs_exist_ok=True)
+        with without_weights(job) as folder:
             (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
             whole = {name: np.ascontiguousarray(array) for name, array in weights.items()}
             save_file(whole, str(folder / WEIGHTS), metadata={"format": "pt"})
@@ -91,9 +98,7 @@ class TrainingFault(Fault):
             return {"dtype": "float32"}
         if low.needs is not None:
             return low.build(job)
-        with tempfile.TemporaryDirectory() as text:
-            folder = Path(text)
-            shutil.copytree(job.checkpoint, folder, ignore=shutil.ignore_patterns(MANIFEST, WEIGHTS), dirs_exist_ok=True)
+        with without_weights(job) as folder:
             (folder / WEIGHTS).hardlink_to(job.needed(WEIGHTS))
             return low.build(replace(job, checkpoint=folder, source=None))
 
