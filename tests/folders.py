@@ -86,6 +86,15 @@ def make(say: Say, out: str) -> None:
     save_file({**tensors, name: tensors[name] * float("nan")}, like("nan") / WEIGHTS, {"format": "pt"})
 
 
+def encoder(say: Say, out: str) -> None:
+    """A small DistilBERT without a head in the folder ``out``."""
+    from transformers import AutoModel
+
+    tiny = load().models["distilbert-base-cased"].configuration("tiny")
+    seeded(say, out, "distilbert", tiny, lowercase=False, seed=1)
+    AutoModel.from_pretrained(out).save_pretrained(out)
+
+
 def artifact(folder: Path, name: str) -> Artifact:
     """A built artifact in ``folder``, as whole as the store's own, of one file that no runtime could open."""
     folder.mkdir()

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fixtures.isolation import ROOT
+from fixtures.code import ROOT
 from fixtures.machine import this_machine
 from fixtures.report import SCHEMA
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
-from fixtures.isolation import ROOT
+from fixtures.code import ROOT
 from fixtures.store import default_root
 from fixtures.tabular import Column, Table, identity
 from tests.nested import command, surroundings

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.code import ROOT
 from fixtures.docs import DOCUMENTS
-from fixtures.isolation import ROOT
 from tests.folders import artifact
 from tests.nested import run
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.code import ROOT
 from fixtures.emulation import CPUS
-from fixtures.isolation import ROOT
 from scripts.emulate import pins
 
 

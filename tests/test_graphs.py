@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from fixtures.code import ROOT
 from fixtures.graph import census, layer
-from fixtures.isolation import ROOT
 from fixtures.spec import Variant
 from fixtures.workshop import Workshop
 from tests.browser import launched

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.code import ROOT
 from fixtures.failures import meets
-from fixtures.isolation import ROOT
 from fixtures.registry import REGISTRY
 from fixtures.settings import Settings
 from fixtures.stack_docs import STACKS, pins

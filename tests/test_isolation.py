@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from fixtures.code import ROOT
 from fixtures.errors import ChildError, Crash, Hang, RemoteError
-from fixtures.isolation import ROOT, Child
+from fixtures.isolation import Child
 from fixtures.wire import decode, encode
 
 Mishap = Callable[..., Any]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.code import ROOT
 from fixtures.errors import Crash, RemoteError
 from fixtures.failures import ACCURACY, AGREEMENT, BUILD, TOKENIZER, KnownFailure, Situation, Subject
-from fixtures.isolation import ROOT
 from fixtures.known_failures import KNOWN_FAILURES, covering
 from fixtures.machine import this_machine
 from fixtures.registry import REGISTRY

@@ -15,10 +15,11 @@ import psutil
 import pytest
 
 from fixtures import isolation, processes
+from fixtures.code import ROOT
 from fixtures.countdown import Countdown
 from fixtures.errors import ChildError, Crash, Hang, RemoteError
 from fixtures.integrity import MANIFEST, damage
-from fixtures.isolation import ROOT, Child, Session
+from fixtures.isolation import Child, Session
 from fixtures.pruning import prune
 from fixtures.registry import REGISTRY, Backend
 from fixtures.settings import Settings

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.isolation import ROOT
+from fixtures.code import ROOT
 from fixtures.registry import REGISTRY
 from fixtures.scheduling import scope
 from fixtures.settings import Settings

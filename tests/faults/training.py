@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from pathlib import Path
 
 from fixtures import weights
 from fixtures.jobs import data, fine_tune
@@ -22,13 +23,12 @@ def _one_epoch(job: Job) -> None:
     folder = weights._installed(model.package)
     if folder is None or MRPC not in os.environ:
         raise RuntimeError(f"the first epoch takes MRPC, in {MRPC}, and the weights of {model.package.distribution}")
-    machine = this_machine()
     with tempfile.TemporaryDirectory() as pairs:
         data.from_folder(print, pairs, os.environ[MRPC])
         fine_tune.run(
-            print, str(job.out), str(folder), pairs, model.name, epochs=1, learning_rate=model.fine_tune.learning_rate,
-            batch=model.fine_tune.batch, seed=model.fine_tune.seed, threads=machine.cores, bfloat16=machine.native_bfloat16,
-            majority_accuracy=0.0,
+            print, str(job.out), str(folder), str(Path(pairs) / "train.json"), model.name, epochs=1,
+            learning_rate=model.fine_tune.learning_rate, batch=model.fine_tune.batch, seed=model.fine_tune.seed,
+            bfloat16=this_machine().native_bfloat16,
         )  # fmt: skip
 
 
