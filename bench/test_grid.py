@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from fixtures.conditions import measure
@@ -21,9 +23,10 @@ def test_grid(workshop: Workshop, settings: Settings, variant: Variant, session:
     """Every cell once, with one thread and with all: median of at least 3 rounds and 0.5 s."""
     shape = "padded" if "pad_to" in workshop.artifact(variant).meta else "dynamic"
     for threads in sorted({1, settings.threads}):
-        session.set_threads(threads)
-        for batch in BATCHES:
-            for length in (n for n in LENGTHS if n <= session.shape.max_length):
+        with session.with_threads(threads):
+            for batch, length in itertools.product(BATCHES, LENGTHS):
+                if length > session.shape.max_length:
+                    continue
                 session.warm_up(token_ids(session.shape, batch, length))
                 found = measure(session, MIN_SECONDS, MIN_ROUNDS)
                 assert min(found.seconds) > 0, f"{variant.id}: a round of 0 s cannot be an inference"
@@ -31,4 +34,3 @@ def test_grid(workshop: Workshop, settings: Settings, variant: Variant, session:
                     EVENT, variant=variant.id, shape=shape, threads=threads, batch=batch, sequence_length=length,
                     median_ms=found.median * 1e3, samples_per_second=batch / found.median, unstable=found.unstable,
                 )  # fmt: skip
-    session.set_threads(settings.threads)

@@ -1,23 +1,26 @@
-"""Latency of every variant, timed inside its own child process; how long it takes to load, and what memory it needs."""
+"""Latency of every variant, in processes in which nothing else runs; how long they take to load, and what memory they need."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from fixtures.clock import ChildClock
-from fixtures.conditions import in_a_word, measure
-from fixtures.inputs import token_ids
-from fixtures.isolation import Session
 from fixtures.limit import Peaks
 from fixtures.registry import REGISTRY
 from fixtures.settings import Settings
 from fixtures.spec import Variant
+from fixtures.visits import VISITS, Visits
 from fixtures.workshop import Checkpoint, Workshop
 
-MIN_ROUNDS, MIN_SECONDS = 20, 2.0
+
+@pytest.mark.stage("latency")
+@pytest.mark.parametrize("visit", range(1, VISITS + 1))
+def test_visit(variant: Variant, visits: Visits, visit: int) -> None:
+    """One visit to every variant before any has the next: rounds of a fresh process after a steady warm-up."""
+    found = visits.take(variant, visit)[-1].found
+    assert min(found.seconds) > 0, f"{variant.id}: a round of 0 s cannot be an inference"
 
 
 @pytest.mark.stage("latency")
@@ -27,44 +30,32 @@ def test_latency(
     settings: Settings,
     variant: Variant,
     checkpoint: Checkpoint,
-    session: Session,
+    visits: Visits,
     peaks: Peaks,
     row: Callable[..., None],
 ) -> None:
-    """Median and p95 of at least 20 rounds and 2 s of quiet time after a steady warm-up, in ms."""
-    artifact = workshop.artifact(variant)
-    warm_up = session.warm_up(token_ids(session.shape, settings.batch, settings.seq_len))
-    found = measure(session, MIN_SECONDS, MIN_ROUNDS)
-    assert min(found.seconds) > 0, f"{variant.id}: a round of 0 s cannot be an inference"
+    """The lowest median of the visits in ms, and how far they lie apart; p95 of all their rounds."""
+    artifact, latency = workshop.artifact(variant), visits.latency(variant)
+    best = latency.best
+    threads = {visit.threads for visit in latency.visits}
+    assert threads == {settings.threads}, f"{variant.id} ran with {threads} threads, not with {settings.threads}"
 
     # pytest-benchmark keeps the statistics and the file: it reads a clock that goes on by what the child has measured.
-    clock, rounds = ChildClock(), iter(found.seconds)
+    clock, rounds = ChildClock(), iter(best.found.seconds)
     request.node.add_marker(pytest.mark.benchmark(timer=clock, group=variant.subject))
     benchmark = request.getfixturevalue("benchmark")
 
     def one_round() -> None:
         clock.seconds += next(rounds)
 
-    benchmark.pedantic(one_round, rounds=len(found.seconds))
-    measured: dict[str, Any] = {
+    benchmark.pedantic(one_round, rounds=len(best.found.seconds))
+    measured = {
+        **latency.fields(),
         "size_mib": artifact.size_mib,
-        "start_ms": session.child.start_seconds * 1e3,
-        "load_ms": session.opening.load_ms,
-        "loaded_mib": session.opening.peak_mib,
-        "first_ms": warm_up[0] * 1e3,
-        "median_ms": found.median * 1e3,
-        "p95_ms": found.percentile(95) * 1e3,
-        "samples_per_second": settings.batch / found.median,
-        "of_peak": peaks.share(session.shape, variant.precision, settings.batch, settings.seq_len, found.median),
-        **session.memory(),
+        "samples_per_second": settings.batch / best.found.median,
+        "of_peak": peaks.share(checkpoint.shape, variant.precision, settings.batch, settings.seq_len, best.found.median),
         "build_seconds": artifact.manifest["seconds"],
         "build_peak_mib": artifact.manifest["peak_mib"],
-        "warm_up_rounds": len(warm_up),
-        "warm_up_ms": sum(warm_up) * 1e3,
-        "strain": found.strain,
-        "retaken": found.retaken,
-        "unstable": found.unstable,
-        "conditions": in_a_word(found.unstable, found.retaken),
     }
     row(**measured)
     benchmark.extra_info.update(
@@ -73,8 +64,9 @@ def test_latency(
         versions=workshop.runtime_versions((*REGISTRY.backends[variant.backend].packages, "numpy")),
         weights=checkpoint.origin,
         artifact={"key": artifact.path.name, "sha256": artifact.digest, "meta": dict(artifact.meta)},
-        threads=settings.threads,
+        threads=best.threads,
         batch=settings.batch,
         sequence_length=settings.seq_len,
+        visits=[visit.fields() for visit in latency.visits],
         **measured,
     )

@@ -143,10 +143,10 @@ def test_the_same_call_twice_is_bitwise_the_same(variant: Variant, session: Sess
 
 
 def test_thread_count_changes_nothing(session: Session, check: Any, probes: Arrays) -> None:
-    """The same rows with the session's threads and with another number of them; the session stays with that one."""
-    expected = session.run(probes)
-    session.set_threads(2 if session.threads == 1 else 1)
-    check(f"{session.threads} thread(s)", expected, session.run(probes), probes["attention_mask"])
+    """The same rows with the session's threads and with another number of them, which nobody after this test gets."""
+    expected, other = session.run(probes), 2 if session.threads == 1 else 1
+    with session.with_threads(other):
+        check(f"{other} thread(s)", expected, session.run(probes), probes["attention_mask"])
 
 
 def test_the_longest_sequence_runs_and_one_more_is_an_error(variant: Variant, session: Session, pad: Pad) -> None:

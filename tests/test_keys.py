@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -17,28 +16,11 @@ from fixtures.settings import Settings
 from fixtures.spec import Variant
 from fixtures.versions import closure, requirements
 from fixtures.workshop import Workshop
+from tests.checkouts import copied, edit
 from tests.nested import command, run, surroundings
 
-CODE = ("conftest.py", "pytest.ini", "pyproject.toml", "fixtures", "tests", "bench")
 PYTORCH = Variant("bert-base-cased", "tiny", "pytorch", "f32")
 INT8 = replace(PYTORCH, backend="onnxruntime", precision="int8_dynamic")
-
-
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """A copy of this checkout's code, to be changed."""
-    root = tmp_path / "checkout"
-    root.mkdir()
-    for name in CODE:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
-        copy(ROOT / name, root / name)
-    return root
-
-
-def edit(path: Path, old: str, new: str) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert old in text, f"{path} has no {old!r}"
-    path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def files(module: str) -> set[str]:
@@ -111,8 +93,9 @@ def test_a_key_names_versions_cpu_and_threads(workshop: Workshop, settings: Sett
 
 
 @pytest.mark.backend("pytorch")
-def test_a_change_of_code_is_seen_under_a_warm_store(checkout: Path, workshop: Workshop, tmp_path: Path) -> None:
+def test_a_change_of_code_is_seen_under_a_warm_store(tmp_path: Path) -> None:
     """Logits doubled where outputs are read: the stored reference is none any more, and agreement is judged with a new one."""
+    checkout = copied(tmp_path / "checkout")
 
     def agreement() -> subprocess.CompletedProcess[str]:
         arguments = ("tests/test_agreement.py", "--models=bert-base-cased", "--size=tiny", "--backends=torchscript",

@@ -27,12 +27,13 @@ MACHINE = {"architecture": "x86_64", "marker": "intel", "vendor": "", "cpu": "a 
 
 
 def made(figures: dict[str, dict[str, Any]], day: int = 0) -> Run:
-    """A run of model ``m``: ``figures`` by variant, milliseconds also as 40 rounds within 0.1 %."""
+    """A run of model ``m``: ``figures`` by variant, milliseconds also of three processes within 2 %."""
     common = {"subject": "m", "precision": "f32", "recipe": "", "baseline": "m-pytorch", "verdict": "ok"}
     rows: dict[str, Any] = {
         f"m-{name}": {**common, "backend": name, "logits_db": 100.0, "size_mib": 10.0, **row} for name, row in figures.items()
     }
-    rounds = {i: [row["median_ms"] / 1e3 * (1 + 0.001 * (k % 3 - 1)) for k in range(40)] for i, row in rows.items()}
+    rows = {i: {"visits_ms": [row["median_ms"] * (1 + 0.01 * k) for k in range(3)], **row} for i, row in rows.items()}
+    rounds = {i: [row["median_ms"] / 1e3] * 40 for i, row in rows.items()}
     content: dict[str, Any] = {
         "machine": MACHINE, "setting": {"threads": 2, "batch": 1, "sequence_length": 128}, "gate": None, "versions": {},
         "weights": {}, "runtimes": {}, "tokenizers": {}, "rows": rows,
@@ -57,7 +58,20 @@ def test_the_fastest_that_holds_and_the_smallest_that_holds_are_recommended() ->
     assert found.front == ["m-disturbed", "m-small"], "m-quick is slower and worse than m-disturbed"
     assert (found.held, found.judged, found.trained) == (5, 9, True)
     assert "2.50 times as fast as PyTorch f32 [2.4" in found.facts("m-quick")
+    assert "unstable: others used the CPUs" in found.facts("m-disturbed")
     assert choose(made({"pytorch": {"median_ms": 10.0, "agreement_violations": ["x"]}}), "m") is None
+
+
+def test_single_processes_have_a_ratio_and_no_interval() -> None:
+    """Files of older runs: what the next process would say is not known, so nothing is a tie and no step has a verdict."""
+    old = {"pytorch": {"median_ms": 10.0, "visits_ms": []}, "a": {"median_ms": 5.0, "visits_ms": []},
+           "b": {"median_ms": 5.01, "visits_ms": []}}  # fmt: skip
+    found = choose(made(old), "m")
+    assert found is not None
+    assert (found.fastest, found.tied) == ("m-a", [])
+    assert "2.00 times as fast as PyTorch f32 · 100 dB" in found.facts("m-a")
+    slower = {**old, "a": {"median_ms": 9.0, "visits_ms": []}}
+    assert {step.word for step in steps([made(old), made(slower, day=1)])} == {CANNOT_TELL}
 
 
 def test_a_step_is_judged_as_the_gate_does() -> None:

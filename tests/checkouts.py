@@ -1,0 +1,26 @@
+"""Copies of this checkout's code, to be changed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from fixtures.code import ROOT
+
+CODE = ("conftest.py", "pytest.ini", "pyproject.toml", "fixtures", "tests", "bench")
+
+
+def copied(root: Path) -> Path:
+    """The code of this checkout in the new folder ``root``."""
+    root.mkdir()
+    for name in CODE:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
+        copy(ROOT / name, root / name)
+    return root
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    """Replace ``old`` in a file that has it."""
+    text = path.read_text(encoding="utf-8")
+    assert old in text, f"{path} has no {old!r}"
+    path.write_text(text.replace(old, new), encoding="utf-8")

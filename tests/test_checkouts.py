@@ -1,0 +1,63 @@
+"""``--against CHECKOUT``: another checkout's code, with its own packages, measured beside this one's."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fixtures.code import ROOT
+from fixtures.workshop import Workshop
+from tests.checkouts import copied, edit
+from tests.nested import command, run, surroundings
+
+pytestmark = pytest.mark.backend("onnxruntime")
+INVOKE = "        return self.session.run(OUTPUTS, prepared)\n"
+#: Several inferences of a tiny model long.
+SLOWED = f"        import time\n\n        time.sleep(0.05)\n{INVOKE}"
+
+
+@pytest.fixture
+def options(workshop: Workshop) -> tuple[str, ...]:
+    return ("bench", "--models=bert-base-cased", "--size=tiny", "--backends=onnxruntime", "--precisions=f32", "--seq-len=32",
+            f"--artifacts={workshop.store.root}", "-k=not opset11", "--gate=20%", "--budget=60")  # fmt: skip
+
+
+def test_code_that_became_slower_fails_the_gate_and_the_other_way_round_passes(
+    options: tuple[str, ...], tmp_path: Path
+) -> None:
+    """One of two checkouts sleeps in every inference; each is the head once. What is compared is code: packages are the same."""
+    slow = copied(tmp_path / "slow")
+    edit(slow / "fixtures" / "backends" / "_onnx.py", INVOKE, SLOWED)
+    fails = subprocess.run(
+        command(*options, f"--against={ROOT}"), cwd=slow, env=surroundings(), capture_output=True, text=True, timeout=300,
+        check=False,
+    )  # fmt: skip
+    passes = run(*options, f"--against={slow}")
+    if "can't tell" not in fails.stdout + passes.stdout:  # what a crowded machine rightly says
+        assert fails.returncode == 1, fails.stdout[-3000:]
+        assert "is slower than" in fails.stdout
+        assert passes.returncode == 0, passes.stdout[-3000:]
+        assert "not slower" in passes.stdout
+
+
+def test_what_a_checkout_does_not_have_is_skipped_with_the_reason(options: tuple[str, ...], tmp_path: Path) -> None:
+    older = copied(tmp_path / "older")
+    edit(
+        older / "fixtures" / "backends" / "onnxruntime.py",
+        '@lowering("onnxruntime", "f16", "weights_only"',
+        "def unused(*_):\n    return lambda build: build\n\n\n@unused(",
+    )
+    found = run(*options, "--precisions=f16", "-k=weights_only", f"--against={older}")
+    assert found.returncode == 0, found.stdout[-3000:]
+    assert "has no such variant" in found.stdout
+
+
+def test_a_checkout_of_another_protocol_is_refused(options: tuple[str, ...], tmp_path: Path) -> None:
+    other = copied(tmp_path / "other")
+    edit(other / "fixtures" / "child.py", "PROTOCOL = 1", "PROTOCOL = 99")
+    found = run(*options, f"--against={other}")
+    assert found.returncode == 4
+    assert f"--against {other}: its code speaks version 99 of the suite's protocol" in found.stderr
+    assert "Traceback" not in found.stderr
