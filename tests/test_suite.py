@@ -199,3 +199,14 @@ def test_a_known_failure_that_works_fails_the_run(here: tuple[str, ...]) -> None
         assert found.stdout.count(f"FAILED tests/test_agreement.py::test_agrees_with_the_reference[minilm-l6-tiny-{name}") == 2
     assert found.stdout.count("[XPASS(strict)]") >= 2 * len(names), found.stdout[-3000:]
     assert f"{2 * len(names)} failed" in found.stdout
+
+
+def test_a_gelu_that_is_not_fused_fails_the_check_of_the_file(settings: Settings) -> None:
+    """One of two is in pieces in the file of the second cell, which computes the same."""
+    found = run(
+        "tests/test_structure.py", "--models=bert-base-cased", "--size=tiny", "--backends=onnxruntime_fused",
+        "--precisions=f32", "-k=not library_default", f"--artifacts={settings.artifacts}",
+        ENCODER_PARITY_PLUGINS="tests.unfused",
+    )  # fmt: skip
+    assert "1 failed, 3 passed" in found.stdout, found.stdout[-3000:]
+    assert re.search(r"bert-base-cased-tiny-onnxruntime_fused-f32-one_gelu_in_pieces .*: 1 \S*BiasGelu\S*, not 2", found.stdout)
