@@ -1,0 +1,121 @@
+"""Two stacks compared: a difference is a finding, and a failure that no known failure explains fails the comparison."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from bench.test_stacks import test_stack as compare
+from fixtures.errors import Crash, RemoteError
+from fixtures.failures import ACCURACY, BUILD, KnownFailure
+from fixtures.machine import this_machine
+from fixtures.spec import Variant
+
+VARIANT = Variant("minilm-l6", "tiny", "onnxruntime", "f32")
+ROWS = {"input_ids": np.ones((4, 5), np.int64), "attention_mask": np.ones((4, 5), np.int64)}
+NEW, OLD = {"onnxruntime": "1.30.0"}, {"onnxruntime": "1.4.0"}
+MISSING = RemoteError("ImportError: cannot import name 'QuantType'\n\nTraceback")
+
+
+class Stack:
+    """A workshop with a variant that fails with ``error``, whose packages are ``absent``, or that works."""
+
+    def __init__(self, installed: dict[str, str], error: Exception | None = None, absent: tuple[str, ...] = ()) -> None:
+        self.installed = self.builds_with = installed
+        self.error, self._absent, self.target = error, absent, this_machine()
+        self.store = SimpleNamespace(record=lambda event, **fields: self.recorded.append(fields))
+        self.recorded: list[dict[str, Any]] = []
+
+    def absent(self, needs: object) -> tuple[str, ...]:
+        return self._absent
+
+    def data(self) -> Any:
+        return SimpleNamespace(meta={"kind": "MRPC"})
+
+    def probes(self, model: str, size: str) -> dict[str, Any]:
+        return ROWS
+
+    def dev(self, model: str, size: str) -> tuple[Any, dict[str, Any]]:
+        return np.array([0, 1, 0, 1]), ROWS
+
+    def checkpoint(self, model: str, size: str) -> Any:
+        return SimpleNamespace(trained=True)
+
+    def artifact(self, variant: Variant) -> Any:
+        if self.error is not None:
+            raise self.error
+        return SimpleNamespace(size_mib=1.0)
+
+    def open(self, variant: Variant) -> Any:
+        return SimpleNamespace(run=self._run)
+
+    def release(self, session: object) -> None: ...
+
+    def _run(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        rows, length = inputs["input_ids"].shape
+        return {"logits": np.tile([0.0, 1.0], (rows, 1)), "last_hidden_state": np.ones((rows, length, 8))}
+
+
+def compared(before: Stack, after: Stack) -> dict[str, Any]:
+    """What the benchmark records of VARIANT in two stacks; AssertionError where it fails."""
+    ratio = SimpleNamespace(estimate=1.0, low=0.9, high=1.1)
+    result = SimpleNamespace(ratio=ratio, unstable=None)
+    other = SimpleNamespace(text="OTHER", elsewhere=before, measure=lambda variant, within, budget: result)
+    settings = SimpleNamespace(comparing=SimpleNamespace(within=0.1, budget=1.0))
+    compare(cast(Any, after), VARIANT, cast(Any, other), cast(Any, settings))
+    return after.recorded[-1]
+
+
+@pytest.fixture
+def table(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """``table(**fields)`` leaves one known failure of the old stack, like MISSING but for ``fields``."""
+
+    def write(**fields: Any) -> None:
+        told = {
+            "variant": "*-onnxruntime-*", "stage": BUILD, "exception": RemoteError, "message": "^ImportError: .*QuantType",
+            "reason": "r", "remedy": "m", "link": "https://example.org/1",
+            "applies": lambda situation: situation.has("onnxruntime < 1.5"),
+        }  # fmt: skip
+        monkeypatch.setattr("fixtures.known_failures.KNOWN_FAILURES", (KnownFailure(**{**told, **fields}),))
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "state"),
+    [
+        (Stack(OLD), Stack(NEW), "works in both"),
+        (Stack(OLD, MISSING), Stack(NEW), "newly works"),
+        (Stack(NEW), Stack(OLD, MISSING), "newly fails"),
+        (Stack(OLD, MISSING), Stack(OLD, MISSING), "works in neither"),
+        (Stack(OLD, absent=("onnxruntime",)), Stack(NEW), "new"),
+        (Stack(OLD), Stack(NEW, absent=("onnxruntime",)), "gone"),
+        (Stack(OLD, MISSING, absent=("onnxruntime",)), Stack(NEW, MISSING), "new"),  # tried in neither
+    ],
+)  # fmt: skip
+def test_a_difference_is_a_finding(before: Stack, after: Stack, state: str, table: Any) -> None:
+    table()
+    assert compared(before, after)["state"] == state
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "fields", "said"),
+    [
+        (Stack(OLD), Stack(NEW, MISSING), {}, "this stack: no known failure covers ImportError: cannot import name"),
+        (Stack(NEW, MISSING), Stack(NEW), {}, "OTHER: no known failure covers ImportError: cannot import name"),
+        (Stack(OLD, MISSING), Stack(NEW), {"stage": ACCURACY}, "OTHER: no known failure covers"),
+        (Stack(OLD, MISSING), Stack(NEW), {"message": "^RuntimeError"}, "OTHER: the known failure .* another: ImportError"),
+        (Stack(OLD, Crash("killed by SIGILL")), Stack(NEW), {}, "OTHER: the known failure .* another: killed by SIGILL"),
+        (Stack(OLD, MISSING), Stack(NEW, MISSING), {}, "this stack: no known failure covers"),
+    ],
+)  # fmt: skip
+def test_a_failure_that_nothing_explains_fails_the_comparison(
+    before: Stack, after: Stack, fields: dict[str, Any], said: str, table: Any
+) -> None:
+    table(**fields)
+    with pytest.raises(AssertionError, match=said):
+        compared(before, after)
+    assert len(after.recorded) == 1, "the table has it nevertheless"
