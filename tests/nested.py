@@ -18,11 +18,22 @@ MENDED = {
     ("onnxruntime_fused", "f32", "library_default"): ("onnxruntime_fused", "f32", ""),
 }
 
+#: Runs its arguments by this Python with signals as a terminal's programs have them: what a process ignores or blocks, those
+#: that it starts ignore and block too, and a shell without job control ignores SIGINT for what it starts in the background.
+_HEEDING = """
+import os, signal, sys
+heeded = signal.SIGINT, signal.SIGTERM
+for number in heeded:
+    signal.signal(number, signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, heeded)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
 
 def command(*arguments: str, cache: Path | None = None) -> list[str]:
-    """What runs a pytest of its own; with ``cache``, pytest's cache is there."""
+    """What runs a pytest of its own, which can be interrupted; with ``cache``, pytest's cache is there."""
     caching = ["-p", "no:cacheprovider"] if cache is None else ["-o", f"cache_dir={cache}"]
-    return [sys.executable, "-m", "pytest", *caching, *arguments]
+    return [sys.executable, "-c", _HEEDING, "-m", "pytest", *caching, *arguments]
 
 
 def surroundings(**environment: str) -> dict[str, str]:

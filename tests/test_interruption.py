@@ -1,4 +1,7 @@
-"""Ctrl-C or SIGTERM at any moment: no process lives on, no lock is held, nothing half-made stays, and the next run works."""
+"""Ctrl-C or SIGTERM at any moment: no process lives on, no lock is held, nothing half-made stays, and the next run works.
+
+However these tests were started: a shell without job control ignores SIGINT for what it starts in the background.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,15 +43,27 @@ def wait_until(what: str, condition: Callable[[], object]) -> None:
 
 
 @contextmanager
-def lingering(moment: str, workers: int, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A session of its own that has come to ``moment`` and would stay there for minutes."""
+def in_the_background() -> Iterator[None]:
+    """What starts here starts as from ``nohup pytest &`` in a script: with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def lingering(
+    moment: str, workers: int, tmp_path: Path, seconds: int = 300, start: Callable[..., list[str]] = command
+) -> Iterator[subprocess.Popen[str]]:
+    """A session of its own, by the command line ``start``, that has come to ``moment`` and would stay there for minutes."""
     mark = tmp_path / "mark"
     environment = surroundings(
-        LINGER_AT=moment, LINGER_MARK=str(mark), LINGER_SECONDS="300", LINGER_OUT=str(tmp_path), PYTHONUNBUFFERED="1"
+        LINGER_AT=moment, LINGER_MARK=str(mark), LINGER_SECONDS=str(seconds), LINGER_OUT=str(tmp_path), PYTHONUNBUFFERED="1"
     )
     arguments = ("tests/lingering.py", f"--artifacts={tmp_path / 'store'}", "-n", str(workers))
     with subprocess.Popen(
-        command(*arguments), cwd=ROOT, env=environment, text=True, start_new_session=True,
+        start(*arguments), cwd=ROOT, env=environment, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     ) as session:  # fmt: skip
         try:
@@ -84,9 +100,42 @@ def test_an_interrupted_session_leaves_nothing_behind(
 ) -> None:
     store = shutil.copytree(filled, tmp_path / "store")
     with lingering(moment, workers, tmp_path) as session:
-        family = psutil.Process(session.pid).children(recursive=True)
-        send(session, how)
+        assert_nothing_is_left(session, how, store)
+
+
+@pytest.mark.parametrize("how", [CTRL_C, TERM])
+def test_so_it_is_where_this_session_runs_in_the_background(how: str, tmp_path: Path, filled: Path) -> None:
+    store = shutil.copytree(filled, tmp_path / "store")
+    with in_the_background(), lingering("build", 0, tmp_path) as session:
+        assert_nothing_is_left(session, how, store)
+
+
+def in_this_state(*arguments: str) -> list[str]:
+    """A pytest that handles signals as it was started to: ``command`` lets nobody ignore them."""
+    return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+
+
+def test_a_session_in_the_background_ends_by_sigterm(tmp_path: Path, filled: Path) -> None:
+    store = shutil.copytree(filled, tmp_path / "store")
+    with in_the_background(), lingering("run", 2, tmp_path, start=in_this_state) as session:
+        assert_nothing_is_left(session, TERM, store)
+
+
+def test_a_session_in_the_background_is_not_interrupted_and_no_child_of_it(tmp_path: Path, filled: Path) -> None:
+    """Ctrl-C on the terminal is meant for another program then."""
+    shutil.copytree(filled, tmp_path / "store")
+    with in_the_background(), lingering("run", 0, tmp_path, seconds=1, start=in_this_state) as session:
+        send(session, CTRL_C)
         told, _ = session.communicate(timeout=PATIENCE)
+    assert session.returncode == 0, told[-3000:]
+    assert "3 passed" in told, told[-3000:]
+
+
+def assert_nothing_is_left(session: subprocess.Popen[str], how: str, store: Path) -> None:
+    """End ``session`` and look for what it leaves; then the same session runs to its end."""
+    family = psutil.Process(session.pid).children(recursive=True)
+    send(session, how)
+    told, _ = session.communicate(timeout=PATIENCE)
     assert session.returncode == (-signal.SIGTERM if how == TERM else 2), told[-3000:]
     assert "INTERNALERROR" not in told, told[-3000:]
     _, alive = psutil.wait_procs(family, timeout=10)
