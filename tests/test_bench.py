@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,10 +23,9 @@ Bench = Callable[..., CompletedProcess[str]]
 def bench(workshop: Workshop) -> Bench:
     """``pytest bench`` on BERT's tiny size with this session's artifacts."""
 
-    def call(*arguments: str, models: str = "bert-base-uncased") -> CompletedProcess[str]:
-        return run(
-            "bench", "--size=tiny", f"--models={models}", f"--artifacts={workshop.store.root}", "--seq-len=32", *arguments
-        )
+    def call(*arguments: str, models: str = "bert-base-uncased", **environment: Any) -> CompletedProcess[str]:
+        own = ("--size=tiny", f"--models={models}", f"--artifacts={workshop.store.root}", "--seq-len=32")
+        return run("bench", *own, *arguments, **environment)
 
     return call
 
@@ -118,3 +119,23 @@ def test_tensorflow_shows_its_operations(bench: Bench, tmp_path: Path) -> None:
     assert found.returncode == 0, found.stdout[-3000:]
     (profile,) = figures(stored)["encoder_parity"]["profile"]
     assert any("MatMul" in operation for operation in profile["seconds"])
+
+
+def test_a_failure_says_figure_and_bound_in_every_table(bench: Bench, tmp_path: Path) -> None:
+    """Outputs that went through float16, in three tests of one variant: terminal, JSON, Markdown and page have the first."""
+    found = bench(
+        "tests/test_agreement.py", "--backends=pytorch", "--precisions=f32",
+        "-k=fault_half_outputs and (test_quality or test_agrees)", f"--benchmark-json={tmp_path / 'run.json'}",
+        f"--summary={tmp_path / 'summary.md'}", f"--report={tmp_path / 'page'}",
+        ENCODER_PARITY_PLUGINS="tests.faults.plugin",
+    )  # fmt: skip
+    assert "3 failed" in found.stdout, found.stdout[-3000:]
+    (row,) = figures(tmp_path / "run.json")["encoder_parity"]["rows"].values()
+    assert re.fullmatch(r"FAILED: logits SQNR \d\d\.\d+ dB < 90 dB; .* \(and 2 more\)", row["verdict"]), row["verdict"]
+    verdict = row["verdict"].partition(";")[0]
+    for where in (found.stdout, *(path.read_text(encoding="utf-8") for path in (tmp_path / "summary.md", *_pages(tmp_path)))):
+        assert verdict in html.unescape(where).replace("\\", "")
+
+
+def _pages(folder: Path) -> list[Path]:
+    return [folder / "page" / "index.html", folder / "page" / "summary.md"]

@@ -134,4 +134,4 @@ def test_the_table_shows_ratios_gaps_and_verdicts() -> None:
     assert "FAILED: flips 9 %" in text
     assert verdict({"untrained": "seeded (2021)"}) == "ok, no accuracy (seeded weights)"
     assert verdict({"known": "broken upstream", "accuracy_violations": ["x"]}) == "known failure"
-    assert verdict({"failed": "test_latency failed"}) == "FAILED (test_latency failed)"
+    assert verdict({"failed": "8.1 dB < 10 dB", "acc": 0.8}) == "FAILED: 8.1 dB < 10 dB"
