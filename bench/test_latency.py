@@ -53,7 +53,7 @@ def test_latency(
         **latency.fields(),
         "size_mib": artifact.size_mib,
         "samples_per_second": settings.batch / best.found.median,
-        "of_peak": peaks.share(checkpoint.shape, variant.precision, settings.batch, settings.seq_len, best.found.median),
+        "of_peak": peaks.share(checkpoint.shape, variant, settings.batch, settings.seq_len, best.found.median),
         "build_seconds": artifact.manifest["seconds"],
         "build_peak_mib": artifact.manifest["peak_mib"],
     }

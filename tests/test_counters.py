@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from fixtures import counters
-from fixtures.conditions import disturbance
+from fixtures.counters import disturbance
 from fixtures.isolation import ROOT
 
 CPUS = 64
