@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from fixtures import counters
+from fixtures.code import ROOT
 from fixtures.counters import disturbance
-from fixtures.isolation import ROOT
 
 CPUS = 64
 
