@@ -9,9 +9,10 @@ import pytest
 
 from fixtures import report
 from fixtures.errors import Crash, Hang, RemoteError, SuiteError
-from fixtures.sections import verdict
+from fixtures.sections import measured, table, verdict
 from fixtures.sentences import LONGEST_VERDICT, gist
 from fixtures.store import Store
+from fixtures.tabular import plain
 
 ID = "minilm-l6-onnxruntime-int8_dynamic"
 
@@ -74,3 +75,18 @@ def test_the_first_failure_and_how_many_more(row: Callable[..., dict[str, object
     assert verdict(row(("b", "5 % > 4 %"), ("b", "in tear-down"))) == "FAILED: 8.1 dB < 10 dB (and 1 more)"
     assert verdict(row(("c", "x"))) == "FAILED: 8.1 dB < 10 dB (and 2 more)"
     assert verdict({"failed": "x", "known": "r", "agreement_violations": ["y"]}) == "FAILED: x"
+
+
+def test_what_failed_before_it_was_measured_has_a_row_beside_what_was() -> None:
+    """A build that was refused, beside a variant with figures; where nothing was measured, there is no table."""
+    refused, met = {"failed": "RuntimeError: quantized nodes: MatMulInteger 0 of 14"}, {"known": "broken upstream"}
+    content = {
+        "rows": {
+            name: {"baseline": "m-pytorch-f32", **row, "verdict": verdict(row)}
+            for name, row in (("m-pytorch-f32", {"acc": 0.8}), ("m-onnxruntime-int8", refused), ("m-tflite-f32", met))
+        }
+    }
+    shown = measured(content["rows"])
+    assert list(shown) == ["m-pytorch-f32", "m-onnxruntime-int8"]
+    assert "FAILED: RuntimeError: quantized nodes: MatMulInteger 0 of 14" in table(shown).markdown(plain)
+    assert not measured({name: content["rows"][name] for name in ("m-onnxruntime-int8", "m-tflite-f32")})
