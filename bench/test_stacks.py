@@ -26,7 +26,7 @@ def test_stack(workshop: Workshop, variant: Variant, other: Against, settings: S
     found = stacks.change(before, workshop, variant)
     figures = found.fields()
     if found.state == stacks.BOTH:
-        result = other.measure(variant, settings.comparing.within, settings.comparing.budget)
+        result = other.measure(variant, settings.comparing.stop, settings.comparing.budget)
         ratio = result.ratio
         figures.update(ratio=ratio.estimate, ratio_low=ratio.low, ratio_high=ratio.high, unstable=result.unstable)
     versions = upgrades(before.installed, workshop.installed)
