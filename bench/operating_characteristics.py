@@ -1,0 +1,162 @@
+"""How often a comparison is wrong, and what it sees, on simulated machines: the tables of docs/measuring.md.
+
+    python -m bench.operating_characteristics [COMPARISONS]
+
+COMPARISONS (2000) is their number for each cell; with 2000 it takes about six minutes on two cores. Shares are in per cent,
+with Clopper's and Pearson's 95 % limits.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from bench.simulated import WORLDS, Logs, Machine, World, comparisons, stopped
+from fixtures import exact
+from fixtures.gate import NOT_SLOWER, SLOWER, judge
+from fixtures.ratio import Ratio, independent
+from fixtures.stopping import LEVEL, LOOKS, Stop, few, judged, narrow
+from fixtures.tabular import Column, Table, identity
+
+GATES = (0.01, 0.02, 0.05)
+SEED = 2026
+#: Of a stored run: processes of each side.
+VISITS = 3
+
+
+def spent(looks: Sequence[int], level: float, samples: int, seed: int) -> float:
+    """The share of ``samples`` normal samples in which Student's t, at one of ``looks``, exceeds its quantile of ``level``.
+
+    It depends on neither mean nor variance: the error that looks of this level spend on one side, whatever is compared.
+    """
+    import scipy.special
+
+    values = np.random.default_rng(seed).standard_normal((samples, looks[-1]))
+    ever = np.zeros(samples, bool)
+    for look in looks:
+        seen = values[:, :look]
+        t = seen.mean(1) / (seen.std(1, ddof=1) / math.sqrt(look))
+        ever |= t > scipy.special.stdtrit(look - 1, 1 - level)
+    return float(ever.mean())
+
+
+def words(logs: Logs, slow_down: float, gate: float) -> dict[str, Any]:
+    """What a gate says of comparisons in which the second side is slower by ``slow_down``: how often each word, how often the
+    interval holds the truth, and the pairs that it took."""
+    stop = judged(gate)
+    found = [stopped(row, slow_down, stop) for row in logs]
+    said = [judge(one.ratio, gate, one.unstable, one.quiet).word for one in found]
+    return {
+        "n": len(logs), SLOWER: said.count(SLOWER), NOT_SLOWER: said.count(NOT_SLOWER),
+        "covered": covered((one.ratio for one in found), slow_down), "pairs": float(np.mean([one.quiet for one in found])),
+    }  # fmt: skip
+
+
+def covered(ratios: Iterable[Ratio], slow_down: float) -> int:
+    """How many intervals hold the truth."""
+    return sum(ratio.low <= 1 + slow_down <= ratio.high for ratio in ratios)
+
+
+def per_cent(count: int, of: int) -> str:
+    """A share with its exact limits."""
+    found = exact.share(count, of)
+    return f"{100 * found.estimate:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
+
+
+def gated(name: str, logs: Logs) -> dict[str, dict[str, Any]]:
+    """Rows of the gate's table for a world."""
+    rows = {}
+    for gate in GATES:
+        none, edge, twice = (words(logs, slow_down, gate) for slow_down in (0.0, gate, 2 * gate))
+        rows[f"{name}, {gate:.0%}"] = {
+            "none": per_cent(none[SLOWER], none["n"]), "quick": per_cent(none[NOT_SLOWER], none["n"]),
+            "none_pairs": none["pairs"], "edge": per_cent(edge[SLOWER], edge["n"]),
+            "covered": per_cent(edge["covered"], edge["n"]), "twice": per_cent(twice[SLOWER], twice["n"]),
+            "missed": per_cent(twice[NOT_SLOWER], twice["n"]), "twice_pairs": twice["pairs"],
+        }  # fmt: skip
+    return rows
+
+
+GATED = (
+    Column("machine or processes, gate", identity), Column("equals: slower %", "none"),
+    Column("equals: not slower %", "quick"), Column("pairs", "none_pairs", "{:.1f}"), Column("at the gate: slower %", "edge"),
+    Column("interval holds the truth %", "covered"), Column("twice the gate: slower %", "twice"),
+    Column("not slower %", "missed"), Column("pairs ", "twice_pairs", "{:.1f}"),
+)  # fmt: skip
+
+
+def others(name: str, world: World, logs: Logs) -> dict[str, dict[str, Any]]:
+    """Rows for the modes without a gate: ``--within``, a claim (is it 1.25 times as fast?), a stored run."""
+    within, claim = narrow(0.01), few(lambda ratio: ratio.low > 1.25 or ratio.high < 1.25)
+    stored = [recorded(world, seed) for seed in range(len(logs))]
+    rows = {}
+    for mode, found in (
+        ("--within 1%", ended(logs, 0.0, within)), ("a claim of 1.25, true 1.3", ended(logs, 0.3, claim)),
+        ("a stored run", stored),
+    ):  # fmt: skip
+        truth = 0.3 if "claim" in mode else 0.0
+        rows[f"{name}: {mode}"] = {
+            "covered": per_cent(covered((ratio for ratio, _ in found), truth), len(found)),
+            "half": 100 * float(np.median([ratio.half_width for ratio, _ in found])),
+            "beyond": per_cent(sum(ratio.low > 1.05 for ratio, _ in found), len(found)) if truth == 0 else None,
+            "pairs": float(np.mean([pairs for _, pairs in found])),
+        }  # fmt: skip
+    return rows
+
+
+OTHERS = (
+    Column("machine or processes: mode", identity), Column("interval holds the truth %", "covered"),
+    Column("plus or minus %", "half", "{:.1f}"), Column("equals: interval beyond 5 % %", "beyond"),
+    Column("pairs", "pairs", "{:.1f}"),
+)  # fmt: skip
+
+
+def ended(logs: Logs, slow_down: float, stop: Stop) -> list[tuple[Ratio, int]]:
+    """Ratio and pairs of every comparison."""
+    found = (stopped(row, slow_down, stop) for row in logs)
+    return [(one.ratio, one.quiet) for one in found]
+
+
+def recorded(world: World, seed: int) -> tuple[Ratio, int]:
+    """A variant in units of another now, over the same then, between equals: visits then, pairs of processes now."""
+    then = Machine(world, np.random.default_rng([SEED, seed, 1]))
+    now = Machine(world, np.random.default_rng([SEED, seed, 2]))
+    first, second = zip(*((then.visit(), then.visit()) for _ in range(VISITS)), strict=True)
+    before = independent(first, second)
+    stop = Stop((3, 4, 6), 1 - 2 * LEVEL, lambda ratio, pairs: ratio.over(before).high <= 1.05 or ratio.over(before).low > 1.05)
+    live = stopped(np.array(now.pairs(6)), 0.0, stop)
+    return live.ratio.over(before), live.quiet
+
+
+def beside(jitter: bool, number: int) -> str:
+    """How often equals are called slower or surely quicker at ``--gate 0%`` beside a neighbour of period 0.5 s."""
+    logs = comparisons(WORLDS["neighbour, 0.5 s"], number, SEED, most=6, jitter=jitter)
+    wrong = sum(not ratio.low <= 1 <= ratio.high for ratio, _ in ended(logs, 0.0, narrow(math.inf)))
+    return per_cent(wrong, number)
+
+
+def world_rows(name: str, number: int) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Both tables' rows of a world."""
+    logs = comparisons(WORLDS[name], number, SEED)
+    return gated(name, logs), others(name, WORLDS[name], logs)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print the tables."""
+    number = int(arguments[0]) if arguments else 2000
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        found = pool.starmap(world_rows, [(name, number) for name in WORLDS])
+    print(f"looks {LOOKS}, {LEVEL:.1%} each: {spent(LOOKS, LEVEL, 400_000, SEED):.2%} spent on each side\n")
+    print(Table({k: v for gates, _ in found for k, v in gates.items()}, GATED), end="\n\n")
+    print(Table({k: v for _, modes in found for k, v in modes.items()}, OTHERS), end="\n\n")
+    print("beside a neighbour of period 0.5 s, 95 % intervals of six pairs of equals exclude 1 in so many per cent: with turns")
+    print(f"of fixed length and order {beside(False, number)}, with random ones {beside(True, number)}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,185 @@
+"""Machines that are only a clock and random numbers: what a comparison says of them can be counted by thousands.
+
+The turns, pairs and verdicts are the suite's own (``fixtures.paired``, ``fixtures.stopping``); simulated is how long an
+inference takes. No time passes, and every figure comes from a seed.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import cycle, repeat
+
+import numpy as np
+import numpy.typing as npt
+
+from fixtures.isolation import Block
+from fixtures.paired import (
+    DISCARD,
+    JITTER,
+    SETTLE,
+    TURN_ROUNDS,
+    TURN_SECONDS,
+    Comparison,
+    Pair,
+    Turn,
+    exchangeable,
+    orders,
+    replicate,
+)
+from fixtures.stopping import LOOKS, Stop
+
+Logs = npt.NDArray[np.float64]
+Generator = np.random.Generator
+QUIET = {"cpus": 2.0, "queued": 0.0, "foreign": 0.0, "steal": 0.0, "throttled": 0.0, "heated": 0.0}
+#: Standard deviation of a round's log, and of every twentieth round half as much again.
+ROUND_NOISE, OUTLIERS, OUTLIER = 0.03, 0.05, 1.5
+#: Standard deviation of a process's luck: 1.3 % between pairs, as between pairs of processes of ONNX Runtime on one machine.
+LUCK = 0.009
+#: Seconds of one inference, and of opening a pair of processes, which differ from comparison to comparison.
+INFERENCE, LAUNCH = (0.003, 0.012), (0.6, 1.6)
+
+
+def lucky(generator: Generator) -> float:
+    """By what factor a process is slow for all its life: a little, normal on a log scale."""
+    return float(generator.lognormal(0, LUCK))
+
+
+def skewed(generator: Generator) -> float:
+    """Most are quick, some 2 % or 6 % slower (exponential)."""
+    return math.exp(generator.exponential(0.02))
+
+
+def two_modes(generator: Generator) -> float:
+    """One half takes 1.3 times as long as the other: TFLite f32, 17.9 or 23.4 ms by process, on an AMD EPYC."""
+    return lucky(generator) * (1.3 if generator.random() < 0.5 else 1.0)
+
+
+def rarely_slow(generator: Generator) -> float:
+    """One of twelve takes 1.65 times as long: ONNX Runtime int8, 7.4 to 7.9 ms and once 12.97, on the same machine."""
+    return lucky(generator) * (1.65 if generator.random() < 1 / 12 else 1.0)
+
+
+def steady(generator: Generator) -> Callable[[float], float]:
+    """By what factor the machine is slow at a time: never."""
+    return lambda now: 1.0
+
+
+def drifting(generator: Generator) -> Callable[[float], float]:
+    """An autoregression of first order: 3 %, with a correlation that falls to 1/e in 5 s."""
+    step, keep = 0.1, math.exp(-0.1 / 5)
+    state, until = 0.0, 0.0
+
+    def factor(now: float) -> float:
+        nonlocal state, until
+        while until <= now:
+            state = keep * state + 0.03 * math.sqrt(1 - keep**2) * generator.standard_normal()
+            until += step
+        return math.exp(state)
+
+    return factor
+
+
+def switching(slow: float, dwell: float, apart: float) -> Callable[[Generator], Callable[[float], float]]:
+    """``slow`` for ``dwell`` seconds, not for ``apart`` (means; exponential)."""
+
+    def make(generator: Generator) -> Callable[[float], float]:
+        now_slow, until = False, generator.exponential(apart)
+
+        def factor(now: float) -> float:
+            nonlocal now_slow, until
+            while until <= now:
+                now_slow = not now_slow
+                until += generator.exponential(dwell if now_slow else apart)
+            return slow if now_slow else 1.0
+
+        return factor
+
+    return make
+
+
+def beside_a_neighbour(generator: Generator) -> Callable[[float], float]:
+    """1.2 times as slow for 0.2 s of every 0.5, for the sake of something that the kernel's counters do not show."""
+    return lambda now: 1.2 if now % 0.5 < 0.2 else 1.0
+
+
+@dataclass(frozen=True)
+class World:
+    """What processes are like, and what the machine does meanwhile."""
+
+    luck: Callable[[Generator], float] = lucky
+    machine: Callable[[Generator], Callable[[float], float]] = steady
+
+
+WORLDS = {
+    "independent": World(),
+    "drift, AR(1)": World(machine=drifting),
+    "two frequencies": World(machine=switching(1.12, 2.0, 2.0)),
+    "slow episodes": World(machine=switching(1.5, 8.0, 60.0)),
+    "neighbour, 0.5 s": World(machine=beside_a_neighbour),
+    "skewed processes": World(luck=skewed),
+    "two modes by process": World(luck=two_modes),
+    "one process of 12 slow": World(luck=rarely_slow),
+}
+
+
+class Machine:
+    """A machine of a world, at a time; without ``jitter`` turns and pauses have a fixed length, and the order of sides too."""
+
+    def __init__(self, world: World, generator: Generator, jitter: bool = True) -> None:
+        self.world, self.generator, self.jitter = world, generator, JITTER if jitter else 0.0
+        self.factor = world.machine(generator)
+        self.now = float(generator.uniform(0, 100))
+        self.inference = float(generator.uniform(*INFERENCE))
+
+    def rest(self, seconds: float = SETTLE) -> None:
+        """Let time pass."""
+        self.now += seconds + float(self.generator.uniform(0, self.jitter))
+
+    def turn(self) -> Turn:
+        """What a new process does in a turn."""
+        inference = self.inference * self.world.luck(self.generator)
+
+        def measure() -> Block:
+            end = self.now + TURN_SECONDS + self.generator.uniform(0, self.jitter)
+            seconds: list[float] = []
+            noise: Iterator[float] = repeat(1.0)
+            while len(seconds) < TURN_ROUNDS + DISCARD or self.now < end:
+                if len(seconds) % 16 == 0:
+                    drawn = self.generator.normal(0, ROUND_NOISE, 16)
+                    noise = iter(np.exp(drawn) * np.where(self.generator.random(16) < OUTLIERS, OUTLIER, 1.0))
+                seconds.append(inference * self.factor(self.now) * next(noise))
+                self.now += seconds[-1]
+            return Block(seconds[DISCARD:], QUIET)
+
+        return measure
+
+    def pairs(self, number: int) -> list[float]:
+        """The log ratio of each of a comparison's pairs of processes, of equals."""
+        launch = float(self.generator.uniform(*LAUNCH))
+        order = orders(self.generator) if self.jitter else cycle((False, True))
+        found = []
+        for swap, _ in zip(order, range(number), strict=False):
+            self.now += launch + float(self.generator.normal(0, 0.002))
+            found.append(statistics.median(exchangeable(self.turn(), self.turn(), swap, self.rest).logs))
+        return found
+
+    def visit(self) -> float:
+        """The log of the median of a process that runs alone, for ten turns."""
+        self.now += 2.0
+        turn = self.turn()
+        return math.log(statistics.median(seconds for _ in range(10) for seconds in turn().seconds))
+
+
+def comparisons(world: World, number: int, seed: int, most: int = LOOKS[-1], jitter: bool = True) -> Logs:
+    """[number, most] log ratios: one row a comparison of equals, which lasts ``most`` pairs if nobody stops it."""
+    generator = np.random.default_rng(seed)
+    return np.array([Machine(world, generator, jitter).pairs(most) for _ in range(number)])
+
+
+def stopped(logs: Logs, slow_down: float, stop: Stop) -> Comparison:
+    """What :func:`fixtures.paired.replicate` makes of a comparison's pairs where the second side is slower by ``slow_down``."""
+    each = iter(logs + math.log1p(slow_down))
+    return replicate(lambda swap: Pair([float(next(each))]), stop, math.inf)
