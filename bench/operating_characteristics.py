@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.simulated import WORLDS, Logs, Machine, World, comparisons, stopped
+from bench.simulated import WORLDS, Logs, Machine, World, comparisons, resonating, stopped
 from fixtures import exact
 from fixtures.gate import NOT_SLOWER, SLOWER, judge
-from fixtures.ratio import Ratio, independent
+from fixtures.ratio import CONFIDENCE, Ratio, independent
 from fixtures.stopping import LEVEL, LOOKS, Stop, few, judged, narrow
 from fixtures.tabular import Column, Table, identity
 
@@ -133,11 +133,13 @@ def recorded(world: World, seed: int) -> tuple[Ratio, int]:
     return live.ratio.over(before), live.quiet
 
 
-def beside(jitter: bool, number: int) -> str:
-    """How often equals are called slower or surely quicker at ``--gate 0%`` beside a neighbour of period 0.5 s."""
-    logs = comparisons(WORLDS["neighbour, 0.5 s"], number, SEED, most=6, jitter=jitter)
-    wrong = sum(not ratio.low <= 1 <= ratio.high for ratio, _ in ended(logs, 0.0, narrow(math.inf)))
-    return per_cent(wrong, number)
+def beside(jitter: bool, number: int, stop: Stop) -> str:
+    """How often equals are called slower at ``--gate 0%`` beside a neighbour of period 0.5 s."""
+    generator = np.random.default_rng(SEED)
+    logs = (np.array(resonating(generator, jitter).pairs(stop.looks[-1])) for _ in range(number))
+    return per_cent(
+        sum(judge((one := stopped(row, 0.0, stop)).ratio, 0.0, None, one.quiet).word == SLOWER for row in logs), number
+    )
 
 
 def world_rows(name: str, number: int) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
@@ -154,8 +156,10 @@ def main(arguments: Sequence[str]) -> None:
     print(f"looks {LOOKS}, {LEVEL:.1%} each: {spent(LOOKS, LEVEL, 400_000, SEED):.2%} spent on each side\n")
     print(Table({k: v for gates, _ in found for k, v in gates.items()}, GATED), end="\n\n")
     print(Table({k: v for _, modes in found for k, v in modes.items()}, OTHERS), end="\n\n")
-    print("beside a neighbour of period 0.5 s, 95 % intervals of six pairs of equals exclude 1 in so many per cent: with turns")
-    print(f"of fixed length and order {beside(False, number)}, with random ones {beside(True, number)}")
+    print("beside a neighbour of period 0.5 s, equals called slower at --gate 0%, per cent:")
+    for name, jitter in (("turns and order fixed", False), ("random", True)):
+        six = Stop((6,), CONFIDENCE, lambda ratio, pairs: True)
+        print(f"{name}: six pairs, 95 % {beside(jitter, number, six)}; looks {beside(jitter, number, judged(0.0))}")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ from fixtures.isolation import Block
 from fixtures.paired import (
     DISCARD,
     JITTER,
-    SETTLE,
     TURN_ROUNDS,
     TURN_SECONDS,
     Comparison,
@@ -126,24 +125,30 @@ WORLDS = {
 
 
 class Machine:
-    """A machine of a world, at a time; without ``jitter`` turns and pauses have a fixed length, and the order of sides too."""
+    """A machine of a world, at a time; without ``jitter`` turns and pauses have a fixed length, and sides a fixed order.
+
+    ``inference`` and ``launch``: seconds of one inference, and of opening a pair of processes.
+    """
 
     def __init__(self, world: World, generator: Generator, jitter: bool = True) -> None:
-        self.world, self.generator, self.jitter = world, generator, JITTER if jitter else 0.0
+        self.world, self.generator, self.jitter = world, generator, jitter
         self.factor = world.machine(generator)
         self.now = float(generator.uniform(0, 100))
-        self.inference = float(generator.uniform(*INFERENCE))
+        self.inference, self.launch = float(generator.uniform(*INFERENCE)), float(generator.uniform(*LAUNCH))
 
-    def rest(self, seconds: float = SETTLE) -> None:
+    def rest(self, seconds: float, jitter: float) -> None:
         """Let time pass."""
-        self.now += seconds + float(self.generator.uniform(0, self.jitter))
+        self.now += seconds + self._random(jitter)
+
+    def _random(self, most: float) -> float:
+        return float(self.generator.uniform(0, most)) if self.jitter else 0.0
 
     def turn(self) -> Turn:
         """What a new process does in a turn."""
         inference = self.inference * self.world.luck(self.generator)
 
         def measure() -> Block:
-            end = self.now + TURN_SECONDS + self.generator.uniform(0, self.jitter)
+            end = self.now + TURN_SECONDS + self._random(JITTER)
             seconds: list[float] = []
             noise: Iterator[float] = repeat(1.0)
             while len(seconds) < TURN_ROUNDS + DISCARD or self.now < end:
@@ -158,11 +163,10 @@ class Machine:
 
     def pairs(self, number: int) -> list[float]:
         """The log ratio of each of a comparison's pairs of processes, of equals."""
-        launch = float(self.generator.uniform(*LAUNCH))
         order = orders(self.generator) if self.jitter else cycle((False, True))
         found = []
         for swap, _ in zip(order, range(number), strict=False):
-            self.now += launch + float(self.generator.normal(0, 0.002))
+            self.now += self.launch + float(self.generator.normal(0, 0.002))
             found.append(statistics.median(exchangeable(self.turn(), self.turn(), swap, self.rest).logs))
         return found
 
@@ -171,6 +175,14 @@ class Machine:
         self.now += 2.0
         turn = self.turn()
         return math.log(statistics.median(seconds for _ in range(10) for seconds in turn().seconds))
+
+
+def resonating(generator: Generator, jitter: bool) -> Machine:
+    """A machine with a neighbour of period 0.5 s, on which fixed turns have that rhythm and pairs of processes begin half a
+    period apart: the worst that was found among inferences of 3 to 12 ms and launches of 0.4 to 0.8 s."""
+    machine = Machine(WORLDS["neighbour, 0.5 s"], generator, jitter)
+    machine.inference, machine.launch = 0.006, 0.45
+    return machine
 
 
 def comparisons(world: World, number: int, seed: int, most: int = LOOKS[-1], jitter: bool = True) -> Logs:

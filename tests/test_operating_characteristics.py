@@ -1,0 +1,112 @@
+"""How often comparisons are wrong, counted on simulated machines; bench/operating_characteristics.py prints all of it.
+
+Bounds are what a rate that holds exceeds once in 1,000 times (binomial); seeds are fixed.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from bench.operating_characteristics import covered, ended, recorded, spent, words
+from bench.simulated import WORLDS, Logs, comparisons, resonating, stopped
+from fixtures.gate import NOT_SLOWER, SLOWER, judge
+from fixtures.ratio import CONFIDENCE
+from fixtures.stopping import LEVEL, LOOKS, Stop, few, judged, narrow
+
+NUMBER = 200
+#: Those in which the audits of other gates found errors.
+NAMES = ("independent", "drift, AR(1)", "two frequencies", "skewed processes")
+
+
+def most(rate: float, number: int = NUMBER) -> int:
+    """What a count of this rate exceeds once in 1,000 times."""
+    return int(scipy.stats.binom.ppf(0.999, number, rate))
+
+
+def least(rate: float, number: int = NUMBER) -> int:
+    """What a count of this rate falls below once in 1,000 times."""
+    return int(scipy.stats.binom.ppf(0.001, number, rate))
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def logs(request: pytest.FixtureRequest) -> Logs:
+    """Log ratios of 200 comparisons of equals, 40 pairs each."""
+    return comparisons(WORLDS[request.param], NUMBER, seed=1)
+
+
+def test_the_looks_spend_what_the_error_allows() -> None:
+    """2.5 % on each side of 50,000 normal samples; not much less either, which would cost pairs for nothing."""
+    share = spent(LOOKS, LEVEL, 50_000, seed=1)
+    assert share <= most((1 - CONFIDENCE) / 2, 50_000) / 50_000
+    assert share >= 0.02
+    assert spent(range(3, 41), LEVEL, 10_000, seed=1) > 0.03, "a look after every pair would spend more"
+
+
+def test_equals_are_not_slower(logs: Logs) -> None:
+    """At most one of 1,000 at every gate; most are known not to be slower by 5 % before six pairs, where a width took six."""
+    for gate in (0.01, 0.02, 0.05):
+        found = words(logs, 0.0, gate)
+        assert found[SLOWER] <= most(0.001)
+    assert found[NOT_SLOWER] >= least(0.99)
+    assert found["pairs"] < 8
+
+
+@pytest.mark.parametrize("gate", [0.01, 0.02, 0.05])
+def test_a_slow_down_of_the_gate_itself_is_called_slower_in_one_of_40(logs: Logs, gate: float) -> None:
+    found = words(logs, gate, gate)
+    assert found[SLOWER] <= most(0.025)
+    assert found["covered"] >= least(CONFIDENCE), "and the interval at which it stopped holds the truth"
+
+
+def test_twice_a_gate_of_5_per_cent_is_seen(logs: Logs) -> None:
+    assert words(logs, 0.10, 0.05)[SLOWER] >= least(0.99)
+
+
+def test_without_a_gate_the_interval_holds_the_truth(logs: Logs) -> None:
+    found = ended(logs, 0.0, narrow(0.01))
+    assert covered((ratio for ratio, _ in found), 0.0) >= least(0.94)
+
+
+def test_a_claim_holds_the_truth_in_six_pairs(logs: Logs) -> None:
+    found = ended(logs, 0.3, few(lambda ratio: ratio.low > 1.25 or ratio.high < 1.25))
+    assert covered((ratio for ratio, _ in found), 0.3) >= least(CONFIDENCE)
+    assert max(pairs for _, pairs in found) == 6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_stored_run_of_three_visits_holds_the_truth(name: str) -> None:
+    found = [recorded(WORLDS[name], seed)[0] for seed in range(NUMBER)]
+    assert covered(found, 0.0) >= least(CONFIDENCE)
+
+
+def test_two_modes_by_process_do_not_fool_the_gate() -> None:
+    """Processes of 1 and 1.3 times: three alike are no proof; in the end no more are wrong than at the gate itself."""
+    logs = comparisons(WORLDS["two modes by process"], NUMBER, seed=1)
+    assert words(logs, 0.0, 0.05)[SLOWER] <= most(0.025)
+
+
+def slower(jitter: bool, stop: Stop) -> int:
+    """Equals called slower at ``--gate 0%`` beside a neighbour of period 0.5 s, of 200."""
+    generator = np.random.default_rng(1)
+    rows = [np.array(resonating(generator, jitter).pairs(stop.looks[-1])) for _ in range(NUMBER)]
+    found = [stopped(row, 0.0, stop) for row in rows]
+    return sum(judge(one.ratio, 0.0, None, one.quiet).word == SLOWER for one in found)
+
+
+def test_a_neighbour_does_not_keep_the_rhythm_of_the_turns() -> None:
+    """Six pairs and a 95 % interval, as it was: with fixed turns wrong far more often than 2.5 %, with random ones not."""
+    six = Stop((6,), CONFIDENCE, lambda ratio, pairs: True)
+    assert slower(jitter=False, stop=six) > most(0.05)
+    assert slower(jitter=True, stop=six) <= most(0.025)
+    assert slower(jitter=True, stop=judged(0.0)) <= most(0.025)
+
+
+def test_pairs_are_what_a_machine_would_give() -> None:
+    """Their spread is that of the processes, and of the rounds on top: the simulation is no easier than it says."""
+    logs = comparisons(WORLDS["independent"], NUMBER, seed=1)
+    assert abs(logs.mean()) < 4 * logs.std() / math.sqrt(logs.size)
+    assert 0.0127 < logs.std() < 0.025
