@@ -46,7 +46,7 @@ def small() -> Content:
             "conditions": "quiet", "known": "a reason", "instead": "a remedy", "link": "https://example.org/1",
             "against": "other",
             "ratio": 1.01, "ratio_low": 0.99, "ratio_high": 1.03, "processes": 6, "rounds": 60, "compare_seconds": 9.0,
-            "gate": "ok",
+            "gate": "not slower",
         }
         for identifier, backend in zip(ids, ("pytorch", "onnxruntime"), strict=True)
     }  # fmt: skip
@@ -72,7 +72,8 @@ def small() -> Content:
         "datetime": "2026-01-02T03:04:05+00:00",
         "machine_info": {"encoder_parity": this_machine().fields()},
         "benchmarks": [
-            {"extra_info": {"variant": {"id": identifier}, "threads": 1, "batch": 1, "sequence_length": 128},
+            {"extra_info": {"variant": {"id": identifier}, "threads": 1, "batch": 1, "sequence_length": 128,
+            "visits": [{"median_ms": 1e3 * data[i], "rounds": 20} for i in range(3)]},
             "stats": {"data": data}}
             for identifier, data in zip(ids, rounds, strict=True)
         ],
@@ -83,6 +84,7 @@ def small() -> Content:
             "runtimes": {"onnxruntime": {"provider": "CPUExecutionProvider", "providers": ["CPUExecutionProvider"]}},
             "weights": {"sample-tiny": "seeded (2021)"}, "rows": rows, "tokenizers": {"sample-tiny-keras_hub": tokenizer},
             "grid": cells, "gate": 0.05, "stacks": [change],
+            "sanity": [{"what": "other", "ratio": 1.0, "low": 0.99, "high": 1.01, "unstable": None}],
             "profile": [{"variant": ids[1], "profiler": "onnxruntime", "trace": "t.json", "seconds": {"MatMul": 0.001,
             "Add": 0.0005}}],
             "claims": [dict.fromkeys(("id", "sentence", "figures", "platform", "here", "word"), "x")],

@@ -6,14 +6,16 @@ Bounds are what a rate that holds exceeds once in 1,000 times (binomial); seeds 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import scipy.stats
 
 from bench.operating_characteristics import covered, ended, recorded, spent, words
+from bench.prove_gate import contradictions
 from bench.simulated import WORLDS, Logs, comparisons, resonating, stopped
-from fixtures.gate import NOT_SLOWER, SLOWER, judge
+from fixtures.gate import CANNOT_TELL, NOT_SLOWER, SLOWER, judge
 from fixtures.ratio import CONFIDENCE
 from fixtures.stopping import LEVEL, LOOKS, Stop, few, judged, narrow
 
@@ -103,6 +105,22 @@ def test_a_neighbour_does_not_keep_the_rhythm_of_the_turns() -> None:
     assert slower(jitter=False, stop=six) > most(0.05)
     assert slower(jitter=True, stop=six) <= most(0.025)
     assert slower(jitter=True, stop=judged(0.0)) <= most(0.025)
+
+
+def proven(word: str, count: int, slow_down: float) -> list[dict[str, Any]]:
+    """A hundred comparisons on real sessions, of which so many said ``word``, and the others that they cannot tell."""
+    said = [word] * count + [CANNOT_TELL] * (100 - count)
+    common = {"mode": "--gate 5%", "slow_down": slow_down, "low": 1 + slow_down, "high": 1 + slow_down, "unstable": None}
+    return [{**common, "word": one} for one in said]
+
+
+@pytest.mark.parametrize(
+    ("word", "count", "slow_down", "broken"),
+    [(SLOWER, 0, 0.0, False), (SLOWER, 4, 0.0, True), (SLOWER, 5, 0.05, False), (SLOWER, 9, 0.05, True),
+     (SLOWER, 85, 0.1, False), (SLOWER, 80, 0.1, True), (NOT_SLOWER, 100, 0.0, False)],
+)  # fmt: skip
+def test_the_proof_judges_by_what_its_number_can_bound(word: str, count: int, slow_down: float, broken: bool) -> None:
+    assert bool(list(contradictions(proven(word, count, slow_down), quiet=True))) is broken
 
 
 def test_pairs_are_what_a_machine_would_give() -> None:
