@@ -45,18 +45,42 @@ def test_a_variant_that_is_slower_fails_the_gate_and_one_that_is_faster_passes(b
         assert "is slower than bert-base-uncased-tiny-onnxruntime-f32" in slow.stdout
         assert 'value="slower"' in junit.read_text(encoding="utf-8")
         assert "| slower" in summary.read_text(encoding="utf-8")
+    assert "A/A, bert-base-uncased-tiny-onnxruntime-f32 beside itself: " in slow.stdout
     quick = bench("--backends=onnxruntime", "--against=pytorch-f32", *options)
     assert quick.returncode == 0, quick.stdout[-3000:]
 
 
-def test_another_python_is_measured_beside_this_one(bench: Bench) -> None:
-    """The same interpreter under another name: the artifact is the same, and so is the speed."""
-    found = bench("--backends=onnxruntime", "--precisions=f32", f"--against={sys.executable}", "--gate=50%", "--budget=60")
+def test_the_same_file_and_versions_in_another_python_are_identical_and_not_measured(bench: Bench, tmp_path: Path) -> None:
+    """The same interpreter under another name: the artifact is the same, and so are its packages."""
+    stored = tmp_path / "run.json"
+    found = bench(
+        "--backends=onnxruntime", "--precisions=f32", "-k=not opset11", f"--against={sys.executable}", "--gate=5%",
+        f"--benchmark-json={stored}",
+    )  # fmt: skip
     assert found.returncode == 0, found.stdout[-3000:]
     assert "onnxruntime 1." in found.stdout
+    row = figures(stored)["encoder_parity"]["rows"]["bert-base-uncased-tiny-onnxruntime-f32"]
+    assert (row["gate"], row.get("ratio"), row.get("processes")) == ("identical", None, None)
+    assert figures(stored)["encoder_parity"]["sanity"] == [], "nothing was measured"
 
 
-def test_a_stored_run_is_compared_by_ratios(bench: Bench, tmp_path: Path) -> None:
+def test_without_a_gate_there_is_no_verdict(bench: Bench, tmp_path: Path) -> None:
+    stored = tmp_path / "run.json"
+    found = bench(
+        "--backends=onnxruntime", "--precisions=f32", "-k=opset11", "--against=onnxruntime-f32", "--budget=5",
+        f"--benchmark-json={stored}",
+    )  # fmt: skip
+    assert found.returncode == 0, found.stdout[-3000:]
+    content = figures(stored)["encoder_parity"]
+    row = content["rows"]["bert-base-uncased-tiny-onnxruntime-f32-opset11"]
+    assert (content["gate"], row.get("gate"), content["sanity"]) == (None, None, [])
+    assert row["processes"] >= 1
+    lines = [line for line in found.stdout.splitlines() if line.startswith(("| variant", "| bert-base-uncased-tiny"))]
+    assert not any(word in line for line in lines for word in ("verdict", "slower", "can't tell")), lines
+
+
+def test_a_stored_run_is_compared_by_ratios_and_never_fails(bench: Bench, tmp_path: Path) -> None:
+    """A file that says the variant was a hundred times as fast as it is: can't tell, with the figure."""
     stored = tmp_path / "before.json"
     first = bench(
         "--backends=onnxruntime,pytorch", "--precisions=f32", "-k=test_latency and not opset11", f"--benchmark-json={stored}"
@@ -65,15 +89,22 @@ def test_a_stored_run_is_compared_by_ratios(bench: Bench, tmp_path: Path) -> Non
     names = {case["extra_info"]["variant"]["id"] for case in figures(stored)["benchmarks"]}
     assert names == {"bert-base-uncased-tiny-onnxruntime-f32", "bert-base-uncased-tiny-pytorch-f32"}
 
+    other = figures(stored)
+    for case in other["benchmarks"]:
+        info = case["extra_info"]
+        factor = 0.01 if "onnxruntime" in info["variant"]["id"] else 1.0
+        info["visits"] = [{"median_ms": factor * luck * info["median_ms"]} for luck in (0.99, 1.0, 1.01)]
+        info["unstable"] = None
+    stored.write_text(json.dumps(other), encoding="utf-8")
     again = bench(
-        "--backends=onnxruntime", "--precisions=f32", "-k=not opset11", f"--against={stored}", "--gate=900%", "--budget=60"
+        "--backends=onnxruntime", "--precisions=f32", "-k=not opset11", f"--against={stored}", "--gate=20%", "--budget=60"
     )
     assert again.returncode == 0, again.stdout[-3000:]
     assert "before.json (both in units of bert-base-uncased-tiny-pytorch-f32)" in again.stdout
+    assert "can't tell" in again.stdout
 
-    elsewhere = figures(stored)
-    elsewhere["machine_info"]["encoder_parity"]["cpu"] = "another CPU"
-    stored.write_text(json.dumps(elsewhere), encoding="utf-8")
+    other["machine_info"]["encoder_parity"]["cpu"] = "another CPU"
+    stored.write_text(json.dumps(other), encoding="utf-8")
     refused = bench("--backends=onnxruntime", "--precisions=f32", f"--against={stored}")
     assert refused.returncode == 4
     assert "it was measured on another CPU, this is" in refused.stderr
