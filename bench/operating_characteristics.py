@@ -153,7 +153,7 @@ def main(arguments: Sequence[str]) -> None:
     number = int(arguments[0]) if arguments else 2000
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         found = pool.starmap(world_rows, [(name, number) for name in WORLDS])
-    print(f"looks {LOOKS}, {LEVEL:.1%} each: {spent(LOOKS, LEVEL, 400_000, SEED):.2%} spent on each side\n")
+    print(f"looks {LOOKS}, {LEVEL:.2%} each: {spent(LOOKS, LEVEL, 400_000, SEED):.2%} spent on each side\n")
     print(Table({k: v for gates, _ in found for k, v in gates.items()}, GATED), end="\n\n")
     print(Table({k: v for _, modes in found for k, v in modes.items()}, OTHERS), end="\n\n")
     print("beside a neighbour of period 0.5 s, equals called slower at --gate 0%, per cent:")

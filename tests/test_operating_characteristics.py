@@ -70,7 +70,7 @@ def test_twice_a_gate_of_5_per_cent_is_seen(logs: Logs) -> None:
 
 def test_without_a_gate_the_interval_holds_the_truth(logs: Logs) -> None:
     found = ended(logs, 0.0, narrow(0.01))
-    assert covered((ratio for ratio, _ in found), 0.0) >= least(0.94)
+    assert covered((ratio for ratio, _ in found), 0.0) >= least(CONFIDENCE)
 
 
 def test_a_claim_holds_the_truth_in_six_pairs(logs: Logs) -> None:
