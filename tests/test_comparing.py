@@ -246,6 +246,16 @@ def test_a_threshold_that_is_none(text: str) -> None:
         share("gate", text)
 
 
+def test_with_a_gate_a_comparison_ends_when_its_verdict_is_known() -> None:
+    """A wide interval that lies within the gate is enough, after three pairs; without a gate it is not, after any number."""
+    asked = {"against": "x", "gate": "5%", "within": None, "budget": 1.0, "summary": None}
+    wide = Ratio(0.9, 0.8, 1.04)
+    assert read_options(asked.get).stop.now(wide, LOOKS[0])
+    assert not read_options({**asked, "gate": "1%"}.get).stop.now(wide, LOOKS[0])
+    bare = read_options({**asked, "gate": None}.get).stop
+    assert not any(bare.now(wide, pairs) for pairs in range(LOOKS[-1]))
+
+
 def test_a_width_and_a_gate_are_two_questions() -> None:
     asked = {"against": "x", "gate": "5%", "within": "1%", "budget": 1.0, "summary": None}
     with pytest.raises(SuiteError, match="a comparison with a gate ends when its verdict is known; give one of them"):
