@@ -25,7 +25,7 @@ from fixtures.isolation import Block
 from fixtures.limit import flops
 from fixtures.machine import this_machine
 from fixtures.paired import JITTER, OFFSET, SETTLE, TURN_SECONDS, Comparison, Pair, alternate, orders, replicate, turn
-from fixtures.ratio import LEAST, Ratio, independent, replicated, unpaired
+from fixtures.ratio import LEAST, Ratio, independent, replicated
 from fixtures.spec import Shape, Variant
 from fixtures.stopping import LOOKS, judged, narrow
 from fixtures.workshop import Workshop
@@ -217,13 +217,6 @@ def test_a_ratio_of_ratios_has_both_errors() -> None:
     assert twice.estimate == pytest.approx(1.0)
     assert math.log(twice.high) == pytest.approx(math.hypot(math.log(1.03), math.log(1.04)))
     assert once.over(Ratio(1.1, 0.0, math.inf)).high == math.inf
-
-
-def test_rounds_of_two_stretches_give_a_wider_interval_if_they_wander() -> None:
-    generator = np.random.default_rng(0)
-    still = 0.01 * generator.lognormal(0, 0.02, 200)
-    wandering = still * np.exp(np.cumsum(generator.normal(0, 0.01, 200)))
-    assert unpaired(list(still), list(wandering)).half_width > 2 * unpaired(list(still), list(still)).half_width
 
 
 def test_disturbed_stretches_are_retaken() -> None:
