@@ -324,16 +324,16 @@ def test_on_a_stored_run_nothing_is_slower(tmp_path: Path) -> None:
 
 
 def built(digest: str, **versions: str) -> Any:
-    """A workshop with these packages, whose artifacts all have that content."""
+    """A workshop where these versions run, whose artifacts all have that content."""
     made = SimpleNamespace(digest=digest, meta={})
-    return SimpleNamespace(artifact=lambda variant: made, runtime_versions=lambda packages: versions)
+    return SimpleNamespace(artifact=lambda variant: made, runs_by=lambda variant: versions)
 
 
 @pytest.mark.parametrize(
     ("digest", "versions", "same"),
     [("a", {"numpy": "1"}, True), ("b", {"numpy": "1"}, False), ("a", {"numpy": "2"}, False)],
 )
-def test_what_would_run_the_same_file_by_the_same_packages_is_identical(
+def test_what_would_run_the_same_file_by_the_same_code_and_packages_is_identical(
     digest: str, versions: dict[str, str], same: bool
 ) -> None:
     other = against(**vars(built("a", numpy="1")))
