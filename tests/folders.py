@@ -15,6 +15,17 @@ from fixtures.registry import load
 from fixtures.store import Artifact
 
 Say = Callable[[str], None]
+_LARGE = {"vocab_size": 8000, "max_position_embeddings": 512, "initializer_range": 0.1}
+_BERT = {"num_hidden_layers": 2, "hidden_size": 128, "num_attention_heads": 2, "intermediate_size": 512, **_LARGE}
+#: Small models as people train them: two layers, weights several times as large as those that are drawn to start with.
+PLAIN: dict[str, dict[str, Any]] = {
+    "bert": _BERT,
+    "distilbert": {"n_layers": 2, "dim": 128, "n_heads": 2, "hidden_dim": 512, **_LARGE},
+    # Positions start behind the padding id.
+    "ibert": {
+        **_BERT, "max_position_embeddings": 514, "type_vocab_size": 1, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2,
+    },
+}  # fmt: skip
 
 
 class Malicious:
@@ -31,6 +42,20 @@ def update(path: Path, **fields: Any) -> None:
     """Change fields of a JSON file; None removes one."""
     found = {**json.loads(path.read_text(encoding="utf-8")), **fields}
     path.write_text(json.dumps({k: v for k, v in found.items() if v is not None}), encoding="utf-8")
+
+
+def ordinary(
+    say: Say, out: str, family: str = "bert", labels: int = 2, lowercase: bool = True, seed: int = 1, **fields: Any
+) -> None:
+    """A folder ``out`` with nothing special about it: the issue's plain BERT, or another geometry by ``fields`` of its
+    configuration (``hidden_size=96``), drawn from ``seed``."""
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    seeded(say, out, family, {**PLAIN[family], **fields}, lowercase, seed)
+    if labels != 2:
+        config = AutoConfig.from_pretrained(out, num_labels=labels)
+        model = AutoModelForSequenceClassification.from_pretrained(out, config=config, ignore_mismatched_sizes=True)
+        model.save_pretrained(out)
 
 
 def make(say: Say, out: str) -> None:
