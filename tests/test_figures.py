@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fixtures.agreement import Outputs, compare, cosine, sqnr
-from fixtures.glue import Ints, batches, evaluate, mcnemar, predict, score
+from fixtures.glue import Ints, batches, evaluate, mcnemar, predict, score, untaught
 from fixtures.precisions import PRECISIONS
 from fixtures.sections import table, verdict
 from fixtures.spec import Shape
@@ -52,6 +52,25 @@ def test_padding_positions_do_not_count() -> None:
     assert (found.hidden_db, found.labels, found.max_abs) == (math.inf, 0.0, 1.0)
     assert any("label agreement" in text for text in found.violations(PRECISIONS["f32"].tolerance, trained=True))
     assert not any("label" in text for text in found.violations(PRECISIONS["f32"].tolerance, trained=False))
+
+
+@pytest.mark.parametrize(("margin", "fails"), [(0.05, False), (0.12, True)])
+def test_a_near_tie_is_no_flipped_label(margin: float, fails: bool) -> None:
+    """bf16 may be 27 dB from the reference: 0.045 of the rms, so that logits 0.089 apart may change places."""
+    tolerance = PRECISIONS["bf16"].tolerance
+    reference = np.array([[1.0, -1.0]] * 14 + [[-margin / 2, margin / 2]] * 2)
+    reference /= np.sqrt(np.mean(reference**2))
+    got = np.where(np.abs(reference) < 0.5, -reference, reference)
+    found = compare({"logits": reference}, {"logits": got}, np.ones((16, 1), np.int64))
+    assert found.labels == 14 / 16
+    assert any("label agreement" in text for text in found.violations(tolerance, trained=True)) is fails
+
+
+def test_a_head_that_never_learnt_the_task_has_no_accuracy() -> None:
+    assert untaught(0.74, 0.684, 0.05) is None
+    assert untaught(0.70, 0.684, 0.05) == ("accuracy 0.700 where the majority class has 0.684: fine-tune it on this task first")
+    assert "exchanged" not in (untaught(0.316, 0.684, 0.05) or "")
+    assert "and 0.824 if its labels are exchanged: they look it" in (untaught(0.176, 0.684, 0.05) or "")
 
 
 def test_score_is_glues() -> None:
@@ -114,6 +133,8 @@ def test_shapes_are_read_from_every_familys_configuration() -> None:
     }
     ibert = {**bert, "model_type": "ibert", "pad_token_id": 1, "max_position_embeddings": 514}
     assert Shape.of(bert).inputs == ("input_ids", "attention_mask", "token_type_ids")
+    assert Shape.of({**bert, "type_vocab_size": 1}).inputs == ("input_ids", "attention_mask")
+    assert Shape.of({**bert, "type_vocab_size": 4}).inputs == Shape.of(bert).inputs
     assert Shape.of(distil) == Shape(2, 4, 8, 32, 9, 512, 0, ("input_ids", "attention_mask"))
     assert (Shape.of(ibert).max_length, Shape.of(ibert).pad_id) == (512, 1)
     with pytest.raises(KeyError, match="num_hidden_layers"):
@@ -133,5 +154,6 @@ def test_the_table_shows_ratios_gaps_and_verdicts() -> None:
     assert "1.50" in text
     assert "FAILED: flips 9 %" in text
     assert verdict({"untrained": "seeded (2021)"}) == "ok, no accuracy (seeded weights)"
+    assert verdict({"untrained": "accuracy 0.316"}) == "ok, no accuracy (accuracy 0.316)"
     assert verdict({"known": "broken upstream", "accuracy_violations": ["x"]}) == "known failure"
     assert verdict({"failed": "8.1 dB < 10 dB", "acc": 0.8}) == "FAILED: 8.1 dB < 10 dB"
