@@ -19,22 +19,24 @@ from fixtures.workshop import Arrays
 
 pytestmark = [pytest.mark.stage("invariance"), pytest.mark.variants(reference=True)]
 Inputs = dict[str, npt.NDArray[np.int64]]
+#: Tokens of a row that is drawn, and columns of padding behind the longest, at most.
+LONGEST, PADDING = 32, 24
 
 
 @st.composite
 def batches(draw: st.DrawFn, most: int = 4) -> tuple[list[list[int]], list[int], int]:
     """Up to ``most`` rows of raw token numbers, where the second segment of each starts, and extra padding columns."""
-    rows = draw(st.lists(st.lists(st.integers(5, 2**15), min_size=3, max_size=32), min_size=1, max_size=most))
+    rows = draw(st.lists(st.lists(st.integers(5, 2**15), min_size=3, max_size=LONGEST), min_size=1, max_size=most))
     starts = [draw(st.integers(1, len(row))) for row in rows]
-    return rows, starts, draw(st.integers(1, 24))
+    return rows, starts, draw(st.integers(1, PADDING))
 
 
 Pad = Callable[[list[list[int]], list[int], int], Inputs]
 
 
 @pytest.fixture(scope="session")
-def pad(variant: Variant, session: Session, probes: Arrays) -> Pad:
-    """``pad(rows, starts, extra)``: model inputs, right-padded to the longest row plus ``extra`` columns.
+def pad_whole(variant: Variant, session: Session, probes: Arrays) -> Pad:
+    """``pad_whole(rows, starts, extra)``: model inputs, right-padded to the longest row plus ``extra`` columns.
 
     Raw numbers are folded into the vocabulary: any token beside any other. Dynamic int8 gets real text instead (a slice of
     the probes): its scales follow the largest activation of the tensor, padding included, and three random tokens beside
@@ -57,6 +59,19 @@ def pad(variant: Variant, session: Session, probes: Arrays) -> Pad:
             mask[i, : len(row)] = 1
             segments[i, start : len(row)] = 1
         return {"input_ids": ids, "attention_mask": mask, "token_type_ids": segments}
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def pad(session: Session, pad_whole: Pad) -> Pad:
+    """``pad(rows, starts, extra)``: the same within the model's positions. Where these are too few for every batch drawn,
+    rows have half of them at most and padding the rest."""
+    longest = session.shape.max_length
+    most = LONGEST if longest >= LONGEST + PADDING else longest // 2
+
+    def make(rows: list[list[int]], starts: list[int], extra: int) -> Inputs:
+        return pad_whole([row[:most] for row in rows], starts, min(extra, longest - most))
 
     return make
 
@@ -149,10 +164,10 @@ def test_thread_count_changes_nothing(session: Session, check: Any, probes: Arra
         check(f"{other} thread(s)", expected, session.run(probes), probes["attention_mask"])
 
 
-def test_the_longest_sequence_runs_and_one_more_is_an_error(variant: Variant, session: Session, pad: Pad) -> None:
+def test_the_longest_sequence_runs_and_one_more_is_an_error(variant: Variant, session: Session, pad_whole: Pad) -> None:
     """The model's maximum works; beyond it, one sentence says so."""
     longest = session.shape.max_length
-    inputs = pad([list(range(5, 5 + longest))], [longest // 2], 0)
+    inputs = pad_whole([list(range(5, 5 + longest))], [longest // 2], 0)
     assert np.isfinite(session.run(inputs)["logits"]).all(), f"{variant.id}: logits at length {longest} are not finite"
     with pytest.raises(SuiteError, match=f"{longest + 1} exceeds the model's maximum of {longest}"):
-        session.run(pad([list(range(5, 6 + longest))], [1], 0))
+        session.run(pad_whole([list(range(5, 6 + longest))], [1], 0))

@@ -25,7 +25,7 @@ HEAD = 2
 
 def test_two_shapes_run(variant: Variant, session: Session) -> None:
     """Batch and sequence length are the caller's choice in every artifact, whatever it was traced with."""
-    for batch, length in ((1, 7), (3, 19)):
+    for batch, length in ((1, 7), (3, min(19, session.shape.max_length))):
         outputs = session.run(token_ids(session.shape, batch, length))
         found = {name: array.shape for name, array in outputs.items()}
         assert found["logits"][0] == batch, f"{variant.id}, {batch} x {length}: {found}"
