@@ -17,7 +17,7 @@ from fixtures.code import ROOT
 from fixtures.registry import REGISTRY
 from fixtures.scheduling import scope
 from fixtures.settings import Settings
-from tests.nested import MENDED, run, surroundings
+from tests.nested import MENDED, SOMETIMES, run, surroundings
 
 FRAMEWORKS = ("torch", "tensorflow", "onnxruntime", "transformers", "onnx", "keras", "keras_hub")
 #: What tests and reports take seconds to import.
@@ -212,14 +212,16 @@ def test_a_backend_that_kills_its_process_costs_its_own_tests_only(here: tuple[s
 
 
 def test_a_known_failure_that_works_fails_the_run(here: tuple[str, ...]) -> None:
-    """Every broken cell, built as if upstream had mended it: its strict xfail asks to delete the entry."""
-    names = ["-".join(cell) for cell in MENDED]
-    found = run(*here, "-k", " or ".join(names), ENCODER_PARITY_PLUGINS="tests.upstream_fixed", timeout=600)
+    """Every broken cell, built as if upstream had mended it: its strict xfail asks to delete the entry. Where the failure
+    depends on the weights, the test passes."""
+    names = ["-".join(cell) for cell in MENDED.keys() - SOMETIMES]
+    every = " or ".join("-".join(cell) for cell in MENDED)
+    found = run(*here, "-k", every, ENCODER_PARITY_PLUGINS="tests.upstream_fixed", timeout=600)
     assert found.returncode == 1, found.stdout[-3000:]
     for name in names:
         assert found.stdout.count(f"FAILED tests/test_agreement.py::test_agrees_with_the_reference[minilm-l6-tiny-{name}") == 2
     assert found.stdout.count("[XPASS(strict)]") >= 2 * len(names), found.stdout[-3000:]
-    assert f"{2 * len(names)} failed" in found.stdout
+    assert f"{2 * len(names)} failed, {2 * len(SOMETIMES)} passed" in found.stdout
 
 
 def test_a_gelu_that_is_not_fused_fails_the_check_of_the_file(settings: Settings) -> None:
