@@ -1,4 +1,4 @@
-"""An encoder block as an ONNX graph, of any widths; for a child that calls :func:`down_projections`."""
+"""An encoder block as an ONNX graph, of any widths; for a child that calls :func:`found`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 from fixtures.backends import _onnx_graph
 
 
-def down_projections(say: Callable[[str], None], out: str, hidden: int, intermediate: int, segments: bool) -> list[str]:
-    """What :func:`fixtures.backends._onnx_graph.down_projections` finds in two blocks of dense layers Q, K, V, O, up and down,
-    behind a table that token ids, and with ``segments`` those of segments, are looked up in."""
+def found(say: Callable[[str], None], out: str, hidden: int, intermediate: int, segments: bool) -> list[list[str]]:
+    """What ``down_projections`` and ``head_products`` of :mod:`fixtures.backends._onnx_graph` find in two blocks of dense
+    layers Q, K, V, O, up and down, behind a table that token ids, and with ``segments`` those of segments, are looked up in,
+    before a head of one dense layer."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -38,8 +39,9 @@ def down_projections(say: Callable[[str], None], out: str, hidden: int, intermed
         state = node("Add", state, dense(f"{layer}.o", node("MatMul", scores, v), hidden, hidden))
         up = node("Erf", dense(f"{layer}.up", state, hidden, intermediate))
         state = node("Add", state, dense(f"{layer}.down", node("Reshape", up, node("Shape", state)), intermediate, hidden))
+    logits = dense("head", state, hidden, 150)
     inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, None) for name in ("ids", "segments")]
-    output = helper.make_tensor_value_info(state, TensorProto.FLOAT, None)
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in (logits, state)]
     path = Path(out) / "model.onnx"
-    onnx.save(helper.make_model(helper.make_graph(nodes, "encoder", inputs, [output], weights)), str(path))
-    return _onnx_graph.down_projections(path)
+    onnx.save(helper.make_model(helper.make_graph(nodes, "encoder", inputs, outputs, weights)), str(path))
+    return [_onnx_graph.down_projections(path), _onnx_graph.head_products(path, state)]

@@ -82,5 +82,5 @@ def test_down_projections_are_found_whatever_their_widths(
 ) -> None:
     """Narrower than the hidden state, as wide, and wider."""
     arguments = {"out": str(tmp_path), "hidden": 8, "intermediate": intermediate, "segments": segments}
-    found = child.ask("call", timeout=120, target="tests.feed_forward:down_projections", arguments=arguments)
-    assert found["value"] == ["0.down", "1.down"]
+    found = child.ask("call", timeout=120, target="tests.feed_forward:found", arguments=arguments)
+    assert found["value"] == [["0.down", "1.down"], ["head"]]
