@@ -18,7 +18,7 @@ MENDED = {
     ("onnxruntime_fused", "f32", "library_default"): ("onnxruntime_fused", "f32", ""),
 }
 #: Of these, those whose failure depends on the weights.
-SOMETIMES = {("tflite", "int8_static", "full_integer")}
+SOMETIMES = {("tensorflow", "f32", "library_default"), ("tflite", "int8_static", "full_integer")}
 
 #: Runs its arguments by this Python with signals as a terminal's programs have them: what a process ignores or blocks, those
 #: that it starts ignore and block too, and a shell without job control ignores SIGINT for what it starts in the background.
