@@ -15,7 +15,15 @@ from fixtures.visits import VISITS, Visits
 from fixtures.workshop import Checkpoint, Workshop
 
 
+@pytest.fixture
+def whole(variant: Variant, visits: Visits) -> None:
+    """One failure of a variant is told once."""
+    if visits.failed(variant):
+        pytest.skip(f"a visit to {variant.id} failed before")
+
+
 @pytest.mark.stage("latency")
+@pytest.mark.usefixtures("whole")
 @pytest.mark.parametrize("visit", range(1, VISITS + 1))
 def test_visit(variant: Variant, visits: Visits, visit: int) -> None:
     """One visit to every variant before any has the next: rounds of a fresh process after a steady warm-up."""
@@ -24,6 +32,7 @@ def test_visit(variant: Variant, visits: Visits, visit: int) -> None:
 
 
 @pytest.mark.stage("latency")
+@pytest.mark.usefixtures("whole")
 def test_latency(
     request: pytest.FixtureRequest,
     workshop: Workshop,

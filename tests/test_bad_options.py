@@ -129,7 +129,7 @@ def test_anything_may_be_compared_with(workshop: Workshop, reading: Callable[[li
         (("--summary={folder}",), "it is a folder; give a file"),
         (("--report=~nobody-of-this-name",), "it is no path that can be used here"),
         (("--artifacts=" + "x" * 300,), "it is no path that can be used here (File name too long)"),
-        (("--against=" + "x" * 300,), "no variant, no Python (path, folder or tox environment) and no .json"),
+        (("--against=" + "x" * 300,), "no variant, no checkout, no Python (path, folder or tox environment) and no .json"),
         (("--on=a\nb",), "--on a\\nb: no Python (path, folder or tox environment)"),
         (("--interpreter=a\x1b[31mb",), "--interpreter a\\x1b[31mb: no Python"),
         (("--checkpoint=a=b", "--checkpoint=minilm-l6={folder}"), "no model 'a' and no folder"),

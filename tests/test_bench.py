@@ -113,7 +113,9 @@ def test_a_stored_run_is_compared_by_ratios_and_never_fails(bench: Bench, tmp_pa
 def test_what_nobody_can_be_compared_with(bench: Bench) -> None:
     found = bench("--backends=onnxruntime", "--precisions=f32", "--against=nonsense")
     assert found.returncode == 4
-    assert "--against nonsense: no variant, no Python (path, folder or tox environment) and no .json" in found.stderr
+    assert (
+        "--against nonsense: no variant, no checkout, no Python (path, folder or tox environment) and no .json" in found.stderr
+    )
     assert bench("--gate=5%").returncode == 4
 
 

@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-import scipy.stats
 
 from fixtures.against import Against, Result
 from fixtures.baseline import Baseline
@@ -285,6 +284,8 @@ def stored(tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
 
 def test_a_stored_run_is_judged_by_the_spread_between_its_processes(tmp_path: Path) -> None:
     """Three visits that differ by 10 %: the interval is wide, however alike the rounds of each are."""
+    import scipy.stats  # half a second, which collecting need not pay
+
     baseline = Baseline.read(stored(tmp_path, lambda content: None), this_machine())
     ratio, trouble = baseline.ratio(OTHER, BASE, (2, 1, 128))
     expected = scipy.stats.ttest_ind(*np.log([[9, 10, 10 / 0.9], [18, 20, 20 / 0.9]]), equal_var=False)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import scipy.stats
 
 from bench.operating_characteristics import covered, ended, recorded, spent, words
 from bench.prove_gate import contradictions
@@ -26,11 +25,15 @@ NAMES = ("independent", "drift, AR(1)", "two frequencies", "skewed processes")
 
 def most(rate: float, number: int = NUMBER) -> int:
     """What a count of this rate exceeds once in 1,000 times."""
+    import scipy.stats  # half a second, which collecting need not pay
+
     return int(scipy.stats.binom.ppf(0.999, number, rate))
 
 
 def least(rate: float, number: int = NUMBER) -> int:
     """What a count of this rate falls below once in 1,000 times."""
+    import scipy.stats  # half a second, which collecting need not pay
+
     return int(scipy.stats.binom.ppf(0.001, number, rate))
 
 

@@ -63,8 +63,8 @@ def compared(before: Stack, after: Stack) -> dict[str, Any]:
     """What the benchmark records of VARIANT in two stacks; AssertionError where it fails."""
     ratio = SimpleNamespace(estimate=1.0, low=0.9, high=1.1)
     result = SimpleNamespace(ratio=ratio, unstable=None)
-    other = SimpleNamespace(text="OTHER", elsewhere=before, measure=lambda variant, within, budget: result)
-    settings = SimpleNamespace(comparing=SimpleNamespace(within=0.1, budget=1.0))
+    other = SimpleNamespace(text="OTHER", elsewhere=before, measure=lambda variant, stop, budget: result)
+    settings = SimpleNamespace(comparing=SimpleNamespace(stop=None, budget=1.0))
     compare(cast(Any, after), VARIANT, cast(Any, other), cast(Any, settings))
     return after.recorded[-1]
 
