@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fixtures import code
+from fixtures import code, versions
 from fixtures.code import ROOT
 from fixtures.isolation import Child
 from fixtures.settings import Settings
@@ -64,6 +65,14 @@ def test_versions_are_those_of_all_that_a_package_depends_on() -> None:
     found = closure(("onnxruntime",), requirements(("onnxruntime", "torch")))
     assert {"onnxruntime", "numpy", "protobuf", "flatbuffers"} <= set(found)
     assert "torch" not in found
+
+
+def test_what_a_package_asks_for_elsewhere_is_none_of_its_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """tqdm wants colorama on Windows: whether tox has brought it here is no reason to train again."""
+    lines = ['colorama; platform_system == "Windows"', "numpy>=1", 'protobuf; extra == "test"']
+    assert versions._asked(lines) == ["numpy"]
+    monkeypatch.setitem(sys.modules, "packaging.requirements", None)
+    assert versions._asked(lines) == ["colorama", "numpy"], "an old stack without packaging takes what is installed"
 
 
 @pytest.mark.backend("onnxruntime")
