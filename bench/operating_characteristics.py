@@ -22,11 +22,10 @@ from fixtures.gate import NOT_SLOWER, SLOWER, judge
 from fixtures.ratio import CONFIDENCE, Ratio, independent
 from fixtures.stopping import LEVEL, LOOKS, Stop, few, judged, narrow
 from fixtures.tabular import Column, Table, identity
+from fixtures.visits import VISITS
 
 GATES = (0.01, 0.02, 0.05)
 SEED = 2026
-#: Of a stored run: processes of each side.
-VISITS = 3
 
 
 def spent(looks: Sequence[int], level: float, samples: int, seed: int) -> float:

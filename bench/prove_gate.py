@@ -41,11 +41,12 @@ from fixtures.settings import DEFAULT_MODEL, Settings
 from fixtures.spec import Variant
 from fixtures.stopping import Stop, few, judged, narrow
 from fixtures.tabular import Column, Table, identity
+from fixtures.visits import VISITS
 from fixtures.workshop import Workshop
 
 COMPARISONS = "ENCODER_PARITY_COMPARISONS"
-#: Of a stored run: processes of each side, and seconds of each.
-VISITS, VISIT_SECONDS = 3, 1.0
+#: Of a stored run: seconds of each visit.
+VISIT_SECONDS = 1.0
 #: What pytest-benchmark's thresholds are tried with.
 THRESHOLD = 1.05
 

@@ -15,7 +15,7 @@ from fixtures.spec import Variant
 from fixtures.workshop import Workshop
 
 #: Why nothing was measured.
-SAME = "identical: the same file, the same versions"
+SAME = "identical: the same file, code and versions"
 
 
 @pytest.fixture(scope="module")
