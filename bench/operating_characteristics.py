@@ -8,9 +8,9 @@ with Clopper's and Pearson's 95 % limits.
 
 from __future__ import annotations
 
+import argparse
 import math
 import multiprocessing
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -147,9 +147,17 @@ def world_rows(name: str, number: int) -> tuple[dict[str, dict[str, Any]], dict[
     return gated(name, logs), others(name, WORLDS[name], logs)
 
 
-def main(arguments: Sequence[str]) -> None:
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) < 10**8):
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is no number of comparisons: give 1 or more")
+    return int(text)
+
+
+def main(arguments: list[str] | None = None) -> None:
     """Print the tables."""
-    number = int(arguments[0]) if arguments else 2000
+    parser = argparse.ArgumentParser(prog="python -m bench.operating_characteristics")
+    parser.add_argument("comparisons", nargs="?", type=_number, default=2000, help="for each cell (default: 2000)")
+    number = parser.parse_args(arguments).comparisons
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         found = pool.starmap(world_rows, [(name, number) for name in WORLDS])
     print(f"looks {LOOKS}, {LEVEL:.2%} each: {spent(LOOKS, LEVEL, 400_000, SEED):.2%} spent on each side\n")
@@ -162,4 +170,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
