@@ -6,32 +6,17 @@ from collections.abc import Callable
 
 import pytest
 
-from fixtures.agreement import Agreement
+from fixtures.assessment import PADDED, SINGLE, Assessment
 from fixtures.glue import Evaluation
 from fixtures.spec import Precision, Variant
-from fixtures.workshop import Checkpoint
 
 
 @pytest.mark.stage("agreement")
-def test_agreement(
-    variant: Variant,
-    precision: Precision,
-    checkpoint: Checkpoint,
-    agreement: dict[str, Agreement],
-    row: Callable[..., None],
-    diagnosis: Callable[[], str],
-) -> None:
-    """The worse of single rows and a padded batch goes into the table and must be within tolerance."""
-    worst = min(agreement.values(), key=lambda found: found.logits_db)
-    violations = [text for found in agreement.values() for text in found.violations(precision.tolerance, checkpoint.trained)]
-    row(
-        logits_db=worst.logits_db,
-        hidden_db=worst.hidden_db,
-        max_abs=worst.max_abs,
-        cosine=worst.cosine,
-        agreement_violations=violations,
-    )
-    assert not violations, f"{variant.id}: {'; '.join(violations)}; {diagnosis()}"
+def test_agreement(variant: Variant, assessment: Assessment, row: Callable[..., None]) -> None:
+    """Every stage, and the outputs of single rows and of a padded batch, are what the declared arithmetic gives."""
+    violations = [text for mode in (None, SINGLE, PADDED) for text in assessment.violations(mode)]
+    row(**assessment.fields(), agreement_violations=violations)
+    assert not violations, f"{variant.id}: {'; '.join(violations)}"
 
 
 @pytest.mark.stage("accuracy")
