@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from safetensors.numpy import load_file
-from scipy.special import erf
 
 from fixtures.backends._places import Graph, Node, places
+from fixtures.errors import RemoteError
 from fixtures.isolation import Session
 from fixtures.registry import load
 from fixtures.spec import Variant
@@ -81,6 +80,8 @@ def test_the_runtime_computes_as_the_file_says(workshop: Workshop, subject: Vari
 
     Without what the file says (plain float64, or no output quantizer) it is not, so that this can fail.
     """
+    from safetensors.numpy import load_file
+
     weights = load_file(workshop.checkpoint(MODEL, "tiny").artifact.path / "model.safetensors")
     inputs = workshop.probes(MODEL, "tiny")
     layers, scales = opened.layers(inputs), opened.scales()
@@ -100,6 +101,8 @@ def _median_db(want: Array, got: Array, real: npt.NDArray[np.bool_]) -> float:
 
 def _feed_forward(state: Array, weights: dict[str, Any], scales: dict[str, Any], steps: int) -> Array:
     """What a block makes of ``state``; ``steps`` up to the largest weight of a channel."""
+    from scipy.special import erf
+
     up = _dense(state, scales.get("layer 0 up", {}), *_parameters(weights, "intermediate.dense"), steps)
     active = up * 0.5 * (1 + erf(up / np.sqrt(2)))
     down = _dense(active, scales.get("layer 0 down", {}), *_parameters(weights, "output.dense"), steps)
@@ -159,6 +162,16 @@ def attention(operands: tuple[str, str], *more: Node) -> Graph:
     return Graph([Node("Norm", ["ids"], ["n0"]), *nodes], ["w", "c"], ["n0", "n1", "n2"], {})
 
 
+@pytest.mark.backend("onnxruntime")
+def test_a_file_that_fixes_nothing_says_so(workshop: Workshop) -> None:
+    session = workshop.open(Variant(MODEL, "tiny", "onnxruntime", "int8_dynamic"))
+    try:
+        with pytest.raises(RemoteError, match=r"^NotImplementedError: .* is no QDQ graph"):
+            session.scales()
+    finally:
+        workshop.release(session)
+
+
 @pytest.mark.parametrize("operands", [("q", "k"), ("k", "q")])
 def test_places_follow_what_is_read(operands: tuple[str, str]) -> None:
     """Whatever the order of projections and operands."""
@@ -176,7 +189,13 @@ def test_a_graph_that_is_no_encoder_has_no_places() -> None:
         places(attention(("q", "k"), Node("MatMul", ["n2", "w"], ["other"])), 1)
     with pytest.raises(RuntimeError, match=r"^the graph has 0 products that could be the scores behind n0$"):
         places(attention(("q", "q")), 1)
+    contradicting = attention(("q", "k"))
+    contradicting.labels = {"key/out": "another query"}
+    with pytest.raises(RuntimeError, match=r"^names contradict each other about which operand of s is the query$"):
+        places(contradicting, 1)
+
+
+def test_without_names_the_query_comes_first() -> None:
     nameless = attention(("q", "k"))
-    nameless.labels = {"query/out": "a", "key/out": "b"}
-    with pytest.raises(RuntimeError, match=r"^nothing says which operand of s is the query$"):
-        places(nameless, 1)
+    nameless.labels = {"query/out": "17", "key/out": "18"}
+    assert places(nameless, 1)["layer 0 query"].outputs == ["query/out"]
