@@ -103,6 +103,13 @@ def test_logits_of_too_few_rows_are_no_predictions() -> None:
         predict(lambda inputs: {"logits": np.zeros((1, 2))}, rows)
 
 
+def test_a_part_of_the_rows_is_no_prediction(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = {name: np.ones((70, 3), np.int64) for name in ("input_ids", "attention_mask")}
+    monkeypatch.setattr("fixtures.glue.batches", lambda rows: [*batches(rows)][:-1])
+    with pytest.raises(ValueError, match="64 of 70 rows were evaluated"):
+        predict(lambda inputs: {"logits": np.zeros((len(inputs["input_ids"]), 2))}, rows)
+
+
 def test_shapes_are_read_from_every_familys_configuration() -> None:
     bert = {
         "num_hidden_layers": 2,
