@@ -7,7 +7,6 @@ import math
 import numpy as np
 import numpy.typing as npt
 import pytest
-import scipy.stats
 
 from fixtures import exact
 from fixtures.accuracy import (
@@ -43,6 +42,8 @@ def region(rows: int, loss: float, level: float, most: int) -> Ints:
 
 def chance(least: Ints, rows: int, worse: float, better: float) -> float:
     """How likely an outcome in the region is where rows become wrong and right with these chances: summed, not drawn."""
+    import scipy.stats  # half a second, which collecting need not pay
+
     gained = np.arange(len(least))
     lost = scipy.stats.binom.sf(least - 1, rows - gained, worse / (1 - better))
     return float((scipy.stats.binom.pmf(gained, rows, better) * lost).sum())
