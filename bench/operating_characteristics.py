@@ -147,7 +147,8 @@ def world_rows(name: str, number: int) -> tuple[dict[str, dict[str, Any]], dict[
     return gated(name, logs), others(name, WORLDS[name], logs)
 
 
-def _number(text: str) -> int:
+def number(text: str) -> int:
+    """How many cases a command is asked for."""
     if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) < 10**8):
         raise argparse.ArgumentTypeError(f"{text[:80]!r} is no number of comparisons: give 1 or more")
     return int(text)
@@ -156,17 +157,17 @@ def _number(text: str) -> int:
 def main(arguments: list[str] | None = None) -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(prog="python -m bench.operating_characteristics")
-    parser.add_argument("comparisons", nargs="?", type=_number, default=2000, help="for each cell (default: 2000)")
-    number = parser.parse_args(arguments).comparisons
+    parser.add_argument("comparisons", nargs="?", type=number, default=2000, help="for each cell (default: 2000)")
+    asked = parser.parse_args(arguments).comparisons
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        found = pool.starmap(world_rows, [(name, number) for name in WORLDS])
+        found = pool.starmap(world_rows, [(name, asked) for name in WORLDS])
     print(f"looks {LOOKS}, {LEVEL:.2%} each: {spent(LOOKS, LEVEL, 400_000, SEED):.2%} spent on each side\n")
     print(Table({k: v for gates, _ in found for k, v in gates.items()}, GATED), end="\n\n")
     print(Table({k: v for _, modes in found for k, v in modes.items()}, OTHERS), end="\n\n")
     print("beside a neighbour of period 0.5 s, equals called slower at --gate 0%, per cent:")
     for name, jitter in (("turns and order fixed", False), ("random", True)):
         six = Stop((6,), CONFIDENCE, lambda ratio, pairs: True)
-        print(f"{name}: six pairs, 95 % {beside(jitter, number, six)}; looks {beside(jitter, number, judged(0.0))}")
+        print(f"{name}: six pairs, 95 % {beside(jitter, asked, six)}; looks {beside(jitter, asked, judged(0.0))}")
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from fixtures.accuracy import Evaluation
 from fixtures.assessment import PADDED, SINGLE, Assessment
-from fixtures.glue import Evaluation
-from fixtures.spec import Precision, Variant
+from fixtures.spec import Variant
 
 
 @pytest.mark.stage("agreement")
@@ -20,8 +20,6 @@ def test_agreement(variant: Variant, assessment: Assessment, row: Callable[..., 
 
 
 @pytest.mark.stage("accuracy")
-def test_accuracy(variant: Variant, precision: Precision, evaluation: Evaluation, row: Callable[..., None]) -> None:
-    """Accuracy, F1 and flipped labels within the precision's bound; a model of seeded weights has none."""
-    violations = evaluation.violations(precision.bound)
-    row(accuracy_violations=violations)
-    assert not violations, f"{variant.id}: {'; '.join(violations)}"
+def test_accuracy(variant: Variant, evaluation: Evaluation) -> None:
+    """The variant does not surely lose more than the margin; a model of seeded weights has no accuracy."""
+    assert not evaluation.violations, f"{variant.id}: {'; '.join(evaluation.violations)}"

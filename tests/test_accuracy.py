@@ -6,20 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
-from fixtures.glue import Evaluation
-from fixtures.spec import Precision, Variant
+from fixtures.accuracy import Evaluation
+from fixtures.spec import Variant
 
 
 @pytest.mark.stage("accuracy")
 @pytest.mark.variants(size="full")
-def test_accuracy_holds(
-    variant: Variant, precision: Precision, evaluation: Evaluation, record_property: Callable[[str, object], None]
-) -> None:
-    """Accuracy, F1 and flipped labels within the precision's bound."""
+def test_accuracy_holds(variant: Variant, evaluation: Evaluation, record_property: Callable[[str, object], None]) -> None:
+    """The variant does not surely lose more than the margin; on the generated stand-in it is only reported."""
     for name, figure in evaluation.fields().items():
         record_property(name, figure)
-    violations = evaluation.violations(precision.bound)
-    assert not violations, (
-        f"{variant.id}: {'; '.join(violations)} (SQNR of the logits {evaluation.sqnr_db:.1f} dB, exact McNemar "
-        f"p = {evaluation.mcnemar_p:.3f}); origin of the bound: {precision.bound.origin}"
-    )
+    assert not evaluation.violations, f"{variant.id}: {'; '.join(evaluation.violations)}"

@@ -34,6 +34,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
         (("bench.graphs", "x", "--artifacts", "/dev/null"), "no artifact of that name in /dev/null"),
         (("bench.report", "x" * 300, "-o", "out"), "it cannot be read (File name too long)"),
         (("bench.operating_characteristics", "many"), "'many' is no number of comparisons: give 1 or more"),
+        (("bench.accuracy_characteristics", "0"), "'0' is no number of comparisons: give 1 or more"),
         (("bench.operating_characteristics", "0"), "'0' is no number of comparisons: give 1 or more"),
         (("bench.prove_gate",), "error: this is a test; run it with pytest bench/prove_gate.py -s"),
         (("scripts.emulate",), "the following arguments are required: CPU"),

@@ -1,4 +1,4 @@
-"""The arithmetic behind every figure: SQNR, cosine, GLUE's scores, McNemar, the order of rows, the table."""
+"""The arithmetic behind every figure: SQNR, cosine, GLUE's scores, the order of rows, the table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fixtures.agreement import Outputs, compare, cosine, sqnr
-from fixtures.glue import Ints, batches, evaluate, mcnemar, predict, score, untaught
+from fixtures.glue import Ints, batches, predict, score, untaught
 from fixtures.precisions import PRECISIONS
 from fixtures.sections import table, verdict
 from fixtures.spec import Shape
@@ -80,22 +80,6 @@ def test_score_is_glues() -> None:
     assert [made.acc, made.f1, made.acc_and_f1] == pytest.approx([0.5, 2 / 3, (0.5 + 2 / 3) / 2])
 
 
-@pytest.mark.parametrize(("a", "b", "p"), [(0, 0, 1.0), (5, 0, 2 / 2**5), (1, 5, 2 * 7 / 2**6), (3, 3, 1.0)])
-def test_mcnemar_is_the_binomial_of_discordant_pairs(a: int, b: int, p: float) -> None:
-    assert mcnemar(a, b) == pytest.approx(p)
-
-
-def test_flips_are_seen_where_accuracy_is_blind() -> None:
-    labels = np.array([0, 1] * 50)
-    base = np.stack([1 - labels, labels], 1).astype(float)
-    base[:10] = base[:10, ::-1]  # the baseline errs in 10 rows
-    other = np.stack([1 - labels, labels], 1).astype(float)
-    other[50:60] = other[50:60, ::-1]  # the variant in 10 others
-    made = evaluate(labels, other, base, seconds=1.0)
-    assert (made.acc, made.baseline_acc, made.flips, made.mcnemar_p) == (0.9, 0.9, 0.2, 1.0)
-    assert made.violations(PRECISIONS["int8_dynamic"].bound) == ["flips 20.00 % of the labels, more than 4.00 %"]
-
-
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=70))
 def test_predictions_keep_the_order_of_rows(lengths: list[int]) -> None:
     width = max(lengths)
@@ -111,6 +95,19 @@ def test_predictions_keep_the_order_of_rows(lengths: list[int]) -> None:
     assert logits[:, 0].tolist() == list(range(len(lengths)))
     assert all(shape[0] <= 32 and shape[1] <= width for shape in seen)
     assert sum(len(chosen) for chosen, _ in batches(rows)) == len(lengths)
+
+
+def test_logits_of_too_few_rows_are_no_predictions() -> None:
+    rows = {name: np.ones((4, 3), np.int64) for name in ("input_ids", "attention_mask")}
+    with pytest.raises(ValueError, match="4 rows gave 1 rows of logits"):
+        predict(lambda inputs: {"logits": np.zeros((1, 2))}, rows)
+
+
+def test_a_part_of_the_rows_is_no_prediction(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = {name: np.ones((70, 3), np.int64) for name in ("input_ids", "attention_mask")}
+    monkeypatch.setattr("fixtures.glue.batches", lambda rows: [*batches(rows)][:-1])
+    with pytest.raises(ValueError, match="64 of 70 rows were evaluated"):
+        predict(lambda inputs: {"logits": np.zeros((len(inputs["input_ids"]), 2))}, rows)
 
 
 def test_shapes_are_read_from_every_familys_configuration() -> None:

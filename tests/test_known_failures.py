@@ -35,6 +35,15 @@ def test_every_entry_matches_a_variant_and_says_why(entry: KnownFailure) -> None
     )
 
 
+def test_no_entry_expects_of_a_checkpoint_what_its_accuracy_is() -> None:
+    """Whether a coarse grid surely loses accuracy is up to the weights and to the number of rows: it may, and need not."""
+    judged = [entry for entry in KNOWN_FAILURES if entry.stage == ACCURACY]
+    assert all(
+        entry.sometimes and re.search(entry.message, "m: loses 3.43 [1.64, 5.34] points, margin 0.83") for entry in judged
+    )
+    assert not any(re.search(entry.message, "m: can't tell") for entry in judged)
+
+
 def entry(**changes: object) -> KnownFailure:
     fields = {
         "variant": "minilm-l6-pytorch-*",

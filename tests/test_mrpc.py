@@ -71,6 +71,27 @@ def test_the_user_sees_the_sentence_and_nothing_else(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("name", [mrpc.ORIGINAL, mrpc.UNLABELLED])
+def test_labelled_test_pairs_are_found_and_looked_through(tmp_path: Path, name: str) -> None:
+    place = folder(tmp_path, row_17(GOOD[0]))
+    assert mrpc.further(place) is None
+    (place / name).write_text("\N{ZERO WIDTH NO-BREAK SPACE}" + row_17(GOOD[1]), encoding="utf-8")
+    assert mrpc.further(place) == place / name
+    mrpc.check(place)
+    (place / name).write_text(row_17("2\t3\t4\tOne .\tTwo ."), encoding="utf-8")
+    with pytest.raises(SuiteError, match=rf": {name}, line 17: Quality is '2', not 0 or 1; mend it"):
+        mrpc.check(place)
+
+
+def test_glues_own_test_file_has_no_labels_and_is_passed_over(tmp_path: Path) -> None:
+    place = folder(tmp_path, row_17(GOOD[0]))
+    (place / mrpc.UNLABELLED).write_text("index\t#1 ID\t#2 ID\t#1 String\t#2 String\n0\t1\t2\tOne .\tTwo .\n", encoding="utf-8")
+    assert mrpc.further(place) is None
+    mrpc.check(place)
+    (place / mrpc.ORIGINAL).write_text(row_17(GOOD[1]), encoding="utf-8")
+    assert mrpc.further(place) == place / mrpc.ORIGINAL
+
+
 def test_quotes_carriage_returns_and_a_byte_order_mark_are_no_fault_and_change_nothing(tmp_path: Path) -> None:
     """What passes the check is what the child reads, row by row."""
     odd = '1\t3\t4\t"Unbalanced , he said .\tIt\'s 5" long ; NA , null and \N{LINE SEPARATOR} too .'

@@ -46,6 +46,7 @@ def test_the_fastest_that_holds_and_the_smallest_that_holds_are_recommended() ->
     run_ = made({
         "pytorch": {"median_ms": 10.0, "acc": 0.85},
         "wrong": {"median_ms": 1.0, "acc": 0.60, "accuracy_violations": ["accuracy"]},
+        "loses": {"median_ms": 1.0, "acc": 0.80, "accuracy_word": "loses"},
         "broken": {"median_ms": 1.0, "acc": 0.85, "known": "upstream"},
         "failed": {"median_ms": 1.0, "acc": 0.85, "failed": "test_latency failed"},
         "disturbed": {"median_ms": 2.0, "acc": 0.85, "unstable": "others used the CPUs"},
@@ -56,10 +57,26 @@ def test_the_fastest_that_holds_and_the_smallest_that_holds_are_recommended() ->
     assert found is not None
     assert (found.fastest, found.tied, found.smallest) == ("m-quick", ["m-alike"], "m-small")
     assert found.front == ["m-disturbed", "m-small"], "m-quick is slower and worse than m-disturbed"
-    assert (found.held, found.judged, found.trained) == (5, 9, True)
+    assert (found.held, found.judged, found.trained) == (5, 10, True)
     assert "2.50 times as fast as PyTorch f32 [2.4" in found.facts("m-quick")
     assert "unstable: others used the CPUs" in found.facts("m-disturbed")
     assert choose(made({"pytorch": {"median_ms": 10.0, "agreement_violations": ["x"]}}), "m") is None
+
+
+def test_a_recommendation_says_what_is_known_of_its_accuracy() -> None:
+    """What the rows leave open may be recommended, and says so; what surely loses is not, on the stand-in either."""
+    limits = {"accuracy_loss": 0.002, "accuracy_loss_low": -0.01, "accuracy_loss_high": 0.015, "accuracy_margin": 0.0083}
+    found = choose(made({
+        "pytorch": {"median_ms": 10.0, "acc": 0.85, "accuracy_word": "holds", **limits},
+        "open": {"median_ms": 4.0, "acc": 0.84, "accuracy_word": "can't tell", "more_rows": 640, **limits},
+        "loses": {"median_ms": 1.0, "acc": 0.80, "accuracy_word": "loses", "accuracy_violations": [], **limits},
+    }), "m")  # fmt: skip
+    assert found is not None
+    assert found.fastest == "m-open"
+    assert (
+        "accuracy 0.8400, can't tell whether more than 0.83 points are lost: -1.00 .. 1.50; 640 more labelled rows would tell"
+    ) in found.facts("m-open")
+    assert "accuracy 0.8500, holds: surely -1.00 .. 1.50 points lost, of 0.83 allowed" in found.facts("m-pytorch")
 
 
 def test_single_processes_have_a_ratio_and_no_interval() -> None:
