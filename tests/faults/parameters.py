@@ -13,7 +13,7 @@ from tests.faults.spec import Config, Weights
 
 #: Names of a layer's parts in BERT (I-BERT) and DistilBERT.
 QUERY, KEY, VALUE = r"\.(query|q_lin)\.", r"\.(key|k_lin)\.", r"\.(value|v_lin)\."
-UP, DOWN = r"\.(intermediate\.dense|ffn\.lin1)\.", r"(\d+\.output\.dense|ffn\.lin2)\."
+UP, DOWN = r"\.(intermediate\.dense|ffn\.lin1)\.", r"((?<!attention)\.output\.dense|\.ffn\.lin2)\."
 #: Places of tables as a share of their length: word 20,000 of 30,000 or so, position 128 of 512.
 WORDS, POSITIONS = 2 / 3, 1 / 4
 ZEROED = 0.05
@@ -60,12 +60,12 @@ def _classifier_bias(config: Config, weights: Weights) -> None:
 
 
 def _channel_negated(config: Config, weights: Weights) -> None:
-    for name in named(weights, r"\.layer\.1\..*" + DOWN + "(weight|bias)$"):
+    for name in named(weights, r"\.layer\.1" + DOWN + "(weight|bias)$"):
         weights[name][5] *= -1
 
 
 def _channels_exchanged(config: Config, weights: Weights) -> None:
-    for name in named(weights, r"\.layer\.1\..*" + DOWN + "(weight|bias)$"):
+    for name in named(weights, r"\.layer\.1" + DOWN + "(weight|bias)$"):
         weights[name][[5, 6]] = weights[name][[6, 5]]
 
 
