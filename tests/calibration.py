@@ -28,7 +28,7 @@ from tests.detection import CONFORMANCE, SEEDED, collect
 MRPC, STANDIN = "MRPC", "stand-in"
 EMULATED = ("Haswell", "neoverse-n1")
 #: Those of the suite's own backends that an emulated Python has.
-ELSEWHERE = "--backends=pytorch,torchscript,onnxruntime,onnxruntime_fused,tflite"
+ELSEWHERE = "pytorch,torchscript,onnxruntime,onnxruntime_fused,tflite"
 
 
 @dataclass(frozen=True)
@@ -123,13 +123,15 @@ def chosen(pattern: str, emulated: bool, mrpc: Path | None) -> Iterator[Subject]
             yield subject
 
 
-def conform(subject: Subject, folder: Path, junit: Path, mrpc: Path | None, workers: int, emulated: str) -> None:
+def conform(subject: Subject, folder: Path, junit: Path, mrpc: Path | None, workers: int, emulated: str, backends: str) -> None:
     """Run the conformance tests on every recommended variant of ``subject``, evaluated on what it learnt from."""
     options = [f"--checkpoint={subject.name}={folder}", *SEEDED[-2:]]
     if subject.data == MRPC:
         options.append(f"--mrpc={mrpc}")
     if emulated:
-        options += [f"--on={emulated}", ELSEWHERE]
+        options.append(f"--on={emulated}")
+    if backends:
+        options.append(f"--backends={backends}")
     kept = {name: os.environ[name] for name in ("ENCODER_PARITY_ARTIFACTS",) if name in os.environ}
     collect(junit, *CONFORMANCE, *options, workers=workers, **kept)
 
@@ -148,6 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--emulated", choices=EMULATED, default="", help="run on that CPU, small ones only (scripts/emulate.py)"
     )
+    parser.add_argument("--backends", metavar="NAMES", help="of these backends only, as pytest's --backends")
     parser.add_argument("-n", dest="workers", type=int, default=2, help="xdist workers (default: 2)")
     parser.add_argument("-o", dest="page", type=Path, default=Path("docs/calibration.md"), metavar="FILE")
     asked = parser.parse_args(arguments)
@@ -161,9 +164,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     subjects = list(chosen(asked.only, bool(asked.emulated), mrpc))
     if not subjects:
         parser.error(f"--only {asked.only}: none of {', '.join(subject.name for subject in SUBJECTS)}")
+    backends = asked.backends or (ELSEWHERE if asked.emulated else "")
     for subject in subjects:
-        folder = checkpoint(subject, keep, mrpc)
-        conform(subject, folder, _junit(keep, subject, asked.emulated), mrpc, asked.workers, asked.emulated)
+        folder, junit = checkpoint(subject, keep, mrpc), _junit(keep, subject, asked.emulated)
+        conform(subject, folder, junit, mrpc, asked.workers, asked.emulated, backends)
     from tests.calibration_page import results, write  # which is made of this module's names
 
     found = results((s, keep / f"{s.name}.json", _junit(keep, s, asked.emulated)) for s in subjects)
