@@ -37,6 +37,7 @@ EFFECTS = ("tests/effects.py", *ONCE, "--models=bert-base-cased", "--size=tiny",
 SEEDED = (
     *CONFORMANCE, "--models=bert-base-cased", "--size=tiny", "-k", "not longest and not library_default and not full_integer",
 )  # fmt: skip
+RUNS = {"effects": EFFECTS, "tiny": TINY, "full": FULL}
 CASE = re.compile(r"(?P<test>\w+)\[(?P<variant>.+?)(-(single|padded))?\]$")
 BUILD, AGREEMENT = "build", "test_agrees_with_the_reference"
 
@@ -135,8 +136,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--keep", type=Path, default=Path("detection"), metavar="FOLDER", help="JUnit files (default: detection)"
     )
     parser.add_argument(
-        "-k", dest="only", metavar="EXPRESSION", help="faults and cells of this name only, as pytest's -k; no page is written"
+        "--runs",
+        default=",".join(RUNS),
+        metavar="NAMES",
+        help=f"some of {','.join(RUNS)}; the page is written after all of them",
     )
+    parser.add_argument("-k", dest="only", metavar="EXPRESSION", help="what has such a name only, as pytest's -k: then no page")
     parser.add_argument("--seeds", type=int, default=20, metavar="N", help="correct models of other seeds (default: 20)")
     parser.add_argument("-n", dest="workers", type=int, default=2, help="xdist workers (default: 2)")
     parser.add_argument("-o", dest="page", type=Path, default=Path("docs/detection.md"), metavar="FILE")
@@ -145,17 +150,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"-o {asked.page}: there is no such page; give a copy of docs/detection.md, whose tables are renewed")
     asked.keep.mkdir(parents=True, exist_ok=True)
     own = {name: os.environ[name] for name in ("ENCODER_PARITY_MRPC", "ENCODER_PARITY_ARTIFACTS") if name in os.environ}
-    for name, chosen in (("effects", EFFECTS), ("tiny", TINY), ("full", FULL)):
+    runs = asked.runs.split(",")
+    if unknown := set(runs) - set(RUNS):
+        parser.error(f"--runs: there is no {min(unknown)}; choose from {', '.join(RUNS)}")
+    for name in (name for name in RUNS if name in runs):
+        chosen = RUNS[name]
         narrowed = (*chosen[:-1], f"({chosen[-1]}) and ({asked.only})") if asked.only else chosen
         collect(asked.keep / f"{name}.xml", *narrowed, workers=asked.workers, **own, **PLUGIN)
-    if asked.only:
+    if asked.only or len(set(runs)) < len(RUNS):
         return
     seeds = [asked.keep / f"seed-{seed}.xml" for seed in range(1, asked.seeds + 1)]
     for seed, path in enumerate(seeds, 1):
         collect(path, *SEEDED, f"--seed={seed}", workers=asked.workers, **own)
     from tests.detection_page import write  # which is made of this module's names
 
-    files = [asked.keep / f"{name}.xml" for name in ("effects", "tiny", "full")]
+    files = [asked.keep / f"{name}.xml" for name in RUNS]
     write(asked.page, {path.stem: path for path in [*files, *seeds]})
 
 
