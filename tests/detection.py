@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.spec import PREFIX
+from tests.faults.spec import HARMLESS, PREFIX
 from tests.nested import run
 
 SUBJECTS = {"tiny": "bert-base-cased-tiny", "full": "minilm-l6"}
@@ -31,10 +31,13 @@ FULL = (
     *CONFORMANCE, *ONCE, "--models=minilm-l6", "--size=full",
     "-k", f"({' or '.join(CELLS)}) and not longest and not reduce_range",
 )  # fmt: skip
+#: What each fault changes where nothing hides it, and one of each precision's.
+EFFECTS = ("tests/effects.py", *ONCE, "--models=bert-base-cased", "--size=tiny", "-k", "pytorch-f32-fault and not first_epoch")
 #: What is known to fail may not fail with other weights.
 SEEDED = (
     *CONFORMANCE, "--models=bert-base-cased", "--size=tiny", "-k", "not longest and not library_default and not full_integer",
 )  # fmt: skip
+RUNS = {"effects": EFFECTS, "tiny": TINY, "full": FULL}
 CASE = re.compile(r"(?P<test>\w+)\[(?P<variant>.+?)(-(single|padded))?\]$")
 BUILD, AGREEMENT = "build", "test_agrees_with_the_reference"
 
@@ -42,12 +45,14 @@ BUILD, AGREEMENT = "build", "test_agrees_with_the_reference"
 @dataclass
 class Finding:
     """What the tests said of one variant or tokenizer: ``failures`` by test (``build`` where it was refused before any), each
-    the first line of its message, and the ``figures`` that they recorded. ``fault`` is empty for a right one."""
+    the first line of its message, and the ``figures`` that they recorded. ``fault`` is empty for a right one; ``harmless``
+    names what was changed in it that is no fault."""
 
     backend: str
     precision: str
     fault: str
     recipe: str = ""
+    harmless: str = ""
     failures: dict[str, str] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
     known: bool = False
@@ -81,7 +86,8 @@ def _named(name: str) -> Finding:
     if rest.startswith(PREFIX) or not rest:  # a tokenizer
         return Finding(backend, "", rest.removeprefix(PREFIX))
     precision, _, recipe = rest.partition("-")
-    return Finding(backend, precision, recipe.removeprefix(PREFIX) if recipe.startswith(PREFIX) else "", recipe)
+    fault, harmless = (recipe.removeprefix(kind) if recipe.startswith(kind) else "" for kind in (PREFIX, HARMLESS))
+    return Finding(backend, precision, fault, recipe, harmless)
 
 
 def _note(finding: Finding, test: str, case: ElementTree.Element) -> None:
@@ -129,6 +135,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--keep", type=Path, default=Path("detection"), metavar="FOLDER", help="JUnit files (default: detection)"
     )
+    parser.add_argument(
+        "--runs",
+        default=",".join(RUNS),
+        metavar="NAMES",
+        help=f"some of {','.join(RUNS)}; the page is written after all of them",
+    )
+    parser.add_argument("-k", dest="only", metavar="EXPRESSION", help="what has such a name only, as pytest's -k: then no page")
     parser.add_argument("--seeds", type=int, default=20, metavar="N", help="correct models of other seeds (default: 20)")
     parser.add_argument("-n", dest="workers", type=int, default=2, help="xdist workers (default: 2)")
     parser.add_argument("-o", dest="page", type=Path, default=Path("docs/detection.md"), metavar="FILE")
@@ -137,14 +150,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"-o {asked.page}: there is no such page; give a copy of docs/detection.md, whose tables are renewed")
     asked.keep.mkdir(parents=True, exist_ok=True)
     own = {name: os.environ[name] for name in ("ENCODER_PARITY_MRPC", "ENCODER_PARITY_ARTIFACTS") if name in os.environ}
-    for name, chosen in (("tiny", TINY), ("full", FULL)):
-        collect(asked.keep / f"{name}.xml", *chosen, workers=asked.workers, **own, **PLUGIN)
+    runs = asked.runs.split(",")
+    if unknown := set(runs) - set(RUNS):
+        parser.error(f"--runs: there is no {min(unknown)}; choose from {', '.join(RUNS)}")
+    for name in (name for name in RUNS if name in runs):
+        chosen = RUNS[name]
+        narrowed = (*chosen[:-1], f"({chosen[-1]}) and ({asked.only})") if asked.only else chosen
+        collect(asked.keep / f"{name}.xml", *narrowed, workers=asked.workers, **own, **PLUGIN)
+    if asked.only or len(set(runs)) < len(RUNS):
+        return
     seeds = [asked.keep / f"seed-{seed}.xml" for seed in range(1, asked.seeds + 1)]
     for seed, path in enumerate(seeds, 1):
         collect(path, *SEEDED, f"--seed={seed}", workers=asked.workers, **own)
     from tests.detection_page import write  # which is made of this module's names
 
-    write(asked.page, {path.stem: path for path in [asked.keep / "tiny.xml", asked.keep / "full.xml", *seeds]})
+    files = [asked.keep / f"{name}.xml" for name in RUNS]
+    write(asked.page, {path.stem: path for path in [*files, *seeds]})
 
 
 if __name__ == "__main__":

@@ -39,15 +39,20 @@ def faulty(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def right(findings: Iterable[Finding]) -> list[Finding]:
-    """Those of builds that nobody broke, but for known failures."""
-    return [finding for finding in findings if not finding.fault and finding.precision and not finding.known]
+    """Those of builds that nobody changed, but for known failures."""
+    return [f for f in findings if not f.fault and not f.harmless and f.precision and not f.known]
+
+
+def harmless(findings: Iterable[Finding]) -> list[Finding]:
+    """Those of what only looks like a fault."""
+    return [finding for finding in findings if finding.harmless]
 
 
 def grid(findings: Findings) -> str:
     """Faults by backends (or tokenizers); in a cell, the precisions behind the letter of what caught them."""
     cells: dict[str, dict[str, dict[str, list[str]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for finding in findings:
-        cells[finding.fault][finding.backend][letter(finding)].append(finding.precision)
+        cells[finding.fault or finding.harmless][finding.backend][letter(finding)].append(finding.precision)
     table = {
         SAYS[name]: {backend: "; ".join(map(_cell, sorted(found.items()))) for backend, found in row.items()}
         for name, row in cells.items()
@@ -67,22 +72,24 @@ def counts(runs: Mapping[str, Findings]) -> str:
     for name in ("tiny", "full"):
         injected, built = faulty(f for f in runs[name] if f.precision), right(runs[name])
         rows[SUBJECTS[name]] = _counted(injected, built)
+        rows[f"{SUBJECTS[name]}, changed without harm"] = _counted([], harmless(runs[name]))
     rows["tokenizers"] = _counted([f for f in faulty(runs["tiny"]) if not f.precision], [])
     seeds = [f for name, findings in runs.items() if name.startswith("seed-") for f in right(findings)]
     rows[f"{sum(name.startswith('seed-') for name in runs)} other seeds, nothing injected"] = _counted([], seeds)
-    numbers = ("injected", "caught", "not caught", "right variants", "their tests", "false alarms")
+    numbers = ("kinds", "injected", "caught", "not caught", "right variants", "their tests", "false alarms")
     return Table(rows, [Column("run", identity), *(Column(name, name, "{}") for name in numbers)]).markdown()
 
 
 def _counted(injected: Findings, built: Findings) -> dict[str, int]:
     caught = sum(bool(finding.failures) for finding in injected)
     return {
-        "injected": len(injected), "caught": caught, "not caught": len(injected) - caught, "right variants": len(built),
+        "kinds": len({finding.fault for finding in injected}), "injected": len(injected),
+        "caught": caught, "not caught": len(injected) - caught, "right variants": len(built),
         "their tests": sum(finding.tests for finding in built), "false alarms": sum(bool(f.failures) for f in built),
     }  # fmt: skip
 
 
-def unseen(tiny: Findings, full: Findings) -> str:
+def unseen(effects: Findings, tiny: Findings, full: Findings) -> str:
     """What no bound sees, with its effect: alone on PyTorch f32, and on labels."""
     groups: dict[tuple[str, str], list[Finding]] = defaultdict(list)
     for finding in faulty((*tiny, *full)):
@@ -94,7 +101,7 @@ def unseen(tiny: Findings, full: Findings) -> str:
         precisions = list(dict.fromkeys(finding.precision for finding in group))
         built = [f for f in right(full) if not f.recipe and f.precision in precisions]
         rows[f"{SAYS[fault]} ({', '.join(precisions)})"] = {
-            "tiny": _alone(tiny, fault), "full": _alone(full, fault), "reason": why,
+            "tiny": _alone(effects, fault, "effect_db"), "full": _alone(full, fault, "hidden_db"), "reason": why,
             "with": _most([f for f in group if f in full]), "without": _most(built),
         }  # fmt: skip
     columns = [
@@ -108,14 +115,25 @@ def unseen(tiny: Findings, full: Findings) -> str:
     return Table(rows, columns).markdown()
 
 
-def _alone(findings: Findings, fault: str) -> float | None:
-    """SQNR (dB) of the hidden state in PyTorch f32, whose own noise is far below."""
+def _alone(findings: Findings, fault: str, figure: str) -> float | None:
+    """An SQNR (dB) in PyTorch f32, whose own noise is far below."""
     cell = ("pytorch", "f32")
-    return next((f.figures.get("hidden_db") for f in findings if f.fault == fault and f.cell[:2] == cell), None)
+    return next((f.figures.get(figure) for f in findings if f.fault == fault and f.cell[:2] == cell), None)
 
 
 def _most(findings: Findings) -> float | None:
     return max((100 * f.figures["flips"] for f in findings if "flips" in f.figures), default=None)
+
+
+def effect(effects: Findings) -> str:
+    """What each fault changes in PyTorch f32, in the order of the faults."""
+    rows = {SAYS[finding.fault]: finding.figures for finding in faulty(effects) if finding.figures}
+    columns = [
+        Column("fault", identity),
+        Column("on the probes, dB", "probes_db", "{:.0f}"),
+        Column("where it shows most, dB", "effect_db", "{:.0f}"),
+    ]
+    return Table(rows, columns).markdown()
 
 
 def sensitivity(findings: Findings, metric: str) -> str:
@@ -160,7 +178,7 @@ def conditions() -> str:
 
 
 def write(page: Path, files: Mapping[str, Path]) -> None:
-    """Renew the tables of ``page`` from the JUnit files of the runs ``tiny``, ``full`` and ``seed-N``."""
+    """Renew the tables of ``page`` from the JUnit files of the runs ``effects``, ``tiny``, ``full`` and ``seed-N``."""
     runs = {name: read(path, SUBJECTS.get(name, SUBJECTS["tiny"])) for name, path in files.items()}
     tiny, full = runs["tiny"], runs["full"]
     cells, ids = ([f for f in faulty(tiny) if bool(f.precision) is built] for built in (True, False))
@@ -170,7 +188,9 @@ def write(page: Path, files: Mapping[str, Path]) -> None:
         "tiny_faults": functools.partial(grid, cells),
         "full_faults": functools.partial(grid, faulty(full)),
         "tokenizer_faults": functools.partial(grid, ids),
-        "unseen": functools.partial(unseen, tiny, full),
+        "effects": functools.partial(effect, runs["effects"]),
+        "harmless": functools.partial(grid, harmless(tiny)),
+        "unseen": functools.partial(unseen, runs["effects"], tiny, full),
         "words": functools.partial(words, tiny),
         **{
             f"sensitivity_{name}_{metric}": functools.partial(sensitivity, runs[name], f"{metric}_db")

@@ -4,8 +4,19 @@ a broken library call, or its runtime is given, or gives back, something else.
 ``tests.faults.plugin`` makes cells of them, for a run that must notice them (``python -m tests.detection``).
 """
 
-from tests.faults import builds, checkpoints, sessions, training
+from tests.faults import builds, checkpoints, harmless, models, named, parameters, rows, sessions, states, training
 from tests.faults.spec import Fault
 
 #: Several of one name are one fault, made differently in different cells.
-FAULTS: tuple[Fault, ...] = (*checkpoints.FAULTS, *training.FAULTS, *builds.FAULTS, *sessions.FAULTS)
+FAULTS: tuple[Fault, ...] = (
+    *checkpoints.FAULTS,
+    *training.FAULTS,
+    *builds.FAULTS,
+    *sessions.FAULTS,
+    *parameters.FAULTS,
+    *models.FAULTS,
+    *rows.FAULTS,
+    *states.FAULTS,
+    *named.FAULTS,
+    *harmless.FAULTS,
+)

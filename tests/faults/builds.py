@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -16,40 +14,12 @@ import numpy as np
 
 from fixtures.registry import Job, Lowering
 from tests.faults import files
-from tests.faults.spec import BuildFault, SessionFault
+from tests.faults.patches import KERAS, Patches, during, eager, in_force, masks, traced
+from tests.faults.runtimes import SessionFault
+from tests.faults.spec import BuildFault
 
 #: What a mask adds to the score of a padded position: exp(-10) of a real one's weight remains.
 TOO_SMALL = -10.0
-KERAS = ("tensorflow", "tensorflow_xla", "tflite", "onnxruntime_tensorflow")
-Patches = Iterator[Any]
-
-
-def _during(patches: Callable[[Lowering], Patches]) -> Callable[[Lowering], AbstractContextManager[Any]]:
-    @contextlib.contextmanager
-    def during(low: Lowering) -> Iterator[None]:
-        with contextlib.ExitStack() as stack:
-            for patch in patches(low):
-                stack.enter_context(patch)
-            yield
-
-    return during
-
-
-def _masks(change: Callable[[Any], Any]) -> Patches:
-    """The masks of transformers' models: ``change`` of the additive one, [batch, 1, queries, keys]."""
-    import torch
-    from transformers.masking_utils import create_bidirectional_mask
-
-    def create(*args: Any, **kwargs: Any) -> Any:
-        made = create_bidirectional_mask(*args, **kwargs, allow_is_bidirectional_skip=False)
-        if made.dtype == torch.bool:  # scaled_dot_product_attention takes both kinds
-            dtype = kwargs["inputs_embeds"].dtype
-            made = torch.zeros_like(made, dtype=dtype).masked_fill(~made, torch.finfo(dtype).min)
-        return change(made)
-
-    for family in ("bert", "distilbert", "ibert"):
-        module = import_module(f"transformers.models.{family}.modeling_{family}")
-        yield mock.patch.object(module, "create_bidirectional_mask", create)
 
 
 def _small_mask(low: Lowering) -> Patches:
@@ -57,18 +27,16 @@ def _small_mask(low: Lowering) -> Patches:
         softmax = import_module("keras.src.layers.activations.softmax")
         yield mock.patch.object(softmax, "_large_negative_number", return_value=TOO_SMALL)
     else:
-        yield from _masks(lambda mask: mask.clamp(min=TOO_SMALL))
+        yield from masks(lambda mask: mask.clamp(min=TOO_SMALL))
 
 
-def _small_mask_here(backend: Any) -> None:
-    for patch in _masks(lambda mask: mask.clamp(min=TOO_SMALL)):
-        patch.start()  # for as long as this process lives, like the session
+def _small_mask_here(backend: Any) -> AbstractContextManager[None]:
+    return in_force(masks(lambda mask: mask.clamp(min=TOO_SMALL)))
 
 
-def _overflow_here(backend: Any) -> None:
+def _overflow_here(backend: Any) -> AbstractContextManager[None]:
     """Old models compute (1 - mask) times a number that float16 takes for minus infinity: 0 times that is not a number."""
-    for patch in _masks(lambda mask: (mask != 0).to(mask.dtype) * float("-inf")):
-        patch.start()
+    return in_force(masks(lambda mask: (mask != 0).to(mask.dtype) * float("-inf")))
 
 
 def _dropout(low: Lowering) -> Patches:
@@ -98,8 +66,9 @@ class _Training:
         return self.model(inputs, training=True)
 
 
-def _train(backend: Any) -> None:
+def _train(backend: Any) -> AbstractContextManager[None]:
     backend.model.train()
+    return nullcontext()
 
 
 def _per_tensor(low: Lowering) -> Patches:
@@ -166,14 +135,6 @@ def _forget_calibration(folder: Path) -> None:
     (folder / "random.npz").unlink()
 
 
-def _eager(low: Lowering) -> bool:
-    return low.backend == "pytorch"
-
-
-def _traced(low: Lowering) -> bool:
-    return not _eager(low)
-
-
 def _int8(low: Lowering) -> bool:
     return low.precision.startswith("int")
 
@@ -187,11 +148,11 @@ MASK = "the mask adds -10 to the scores of padded positions, a finite value too 
 DROPOUT = "dropout is left on"
 OVERFLOW = "the mask overflows in float16"
 FAULTS = (
-    BuildFault(name="finite_mask", says=MASK, during=_during(_small_mask), on=_traced),
-    SessionFault(name="finite_mask", says=MASK, opened=_small_mask_here, on=_eager),
-    BuildFault(name="dropout", says=DROPOUT, during=_during(_dropout), on=_traced),
-    SessionFault(name="dropout", says=DROPOUT, opened=_train, on=_eager),
-    SessionFault(name="mask_overflow", says=OVERFLOW, opened=_overflow_here, on=lambda low: _eager(low) and _in_half(low)),
+    BuildFault(name="finite_mask", says=MASK, during=during(_small_mask), on=traced),
+    SessionFault(name="finite_mask", says=MASK, opened=_small_mask_here, on=eager),
+    BuildFault(name="dropout", says=DROPOUT, during=during(_dropout), on=traced),
+    SessionFault(name="dropout", says=DROPOUT, opened=_train, on=eager),
+    SessionFault(name="mask_overflow", says=OVERFLOW, opened=_overflow_here, on=lambda low: eager(low) and _in_half(low)),
     BuildFault(
         name="mask_overflow",
         says=OVERFLOW,
@@ -202,7 +163,7 @@ FAULTS = (
     BuildFault(
         name="per_tensor",
         says="one scale for each weight matrix where one for each channel is declared",
-        during=_during(_per_tensor),
+        during=during(_per_tensor),
         on=_int8,
         inherited=False,
     ),
@@ -218,6 +179,13 @@ FAULTS = (
         name="zero_point",
         says="the zero point of the int8 weights is off by one",
         after=files.shift_weights,
+        on=lambda low: _int8(low) and low.backend != "torchscript",
+        inherited=False,
+    ),
+    BuildFault(
+        name="scales_exchanged",
+        says="the scales of neighbouring channels of the int8 weights are exchanged",
+        after=files.exchange_scales,
         on=lambda low: _int8(low) and low.backend != "torchscript",
         inherited=False,
     ),

@@ -113,8 +113,83 @@ def _tflite_data(content: bytearray, buffer: Any) -> Bytes | None:
     return np.frombuffer(content, np.int8, buffer.Size(), buffer.Offset()) if buffer.Offset() > 1 else None
 
 
+def exchange_scales(folder: Path) -> None:
+    """Every int8 matrix of the one file in ``folder``: the scales of its channels 0 and 1, 2 and 3, ... change places."""
+    found = {path.name: change for path in folder.iterdir() if (change := EXCHANGES.get(path.name))}
+    assert len(found) == 1, f"{folder} has {found}"
+    for name, change in found.items():
+        assert change(folder / name), f"{folder / name} has no scales of channels"
+
+
+def _exchanged(scales: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    order = np.arange(len(scales))
+    even = len(scales) // 2 * 2
+    order[:even] = order[:even].reshape(-1, 2)[:, ::-1].ravel()
+    return scales[order]
+
+
+def _exchange_onnx(path: Path) -> int:
+    import onnx
+    from onnx import numpy_helper
+
+    model, changed = onnx.load(str(path)), 0
+    matrices = {
+        weight.name for weight in model.graph.initializer if weight.data_type == onnx.TensorProto.INT8 and len(weight.dims) == 2
+    }
+    for tensor in model.graph.initializer:
+        # The quantizers of ONNX Runtime name the scales of w_quantized w_scale.
+        if (
+            tensor.name.endswith("_scale")
+            and tensor.name.replace("_scale", "_quantized") in matrices
+            and list(tensor.dims) > [1]
+        ):
+            tensor.CopyFrom(numpy_helper.from_array(_exchanged(numpy_helper.to_array(tensor)), tensor.name))
+            changed += 1
+    onnx.save(model, str(path))
+    return changed
+
+
+def _exchange_torch(path: Path) -> int:
+    import torch
+
+    state, changed = torch.load(path, weights_only=True), 0
+    for name, value in state.items():
+        if isinstance(value, tuple):
+            weight, bias = value
+            scales = torch.from_numpy(_exchanged(weight.q_per_channel_scales().numpy()))
+            axis = (scales, weight.q_per_channel_zero_points(), weight.q_per_channel_axis())
+            state[name] = (torch._make_per_channel_quantized_tensor(weight.int_repr(), *axis), bias)
+            changed += 1
+    torch.save(state, path)
+    return changed
+
+
+def _exchange_tflite(path: Path) -> int:
+    from ai_edge_litert import schema_py_generated as schema
+
+    content = bytearray(path.read_bytes())
+    model, changed = schema.Model.GetRootAs(content), 0
+    for graph in map(model.Subgraphs, range(model.SubgraphsLength())):
+        for tensor in map(graph.Tensors, range(graph.TensorsLength())):
+            if (
+                tensor.Type() == schema.TensorType.INT8
+                and tensor.ShapeLength() == 2
+                and tensor.Quantization().ScaleLength() > 1
+            ):
+                scales = tensor.Quantization().ScaleAsNumpy()
+                scales[:] = _exchanged(scales)
+                changed += 1
+    path.write_bytes(content)
+    return changed
+
+
 SHIFTS: dict[str, Callable[[Path], int]] = {
     "model.onnx": _shift_onnx,
     "state_dict.pt": _shift_torch,
     "model.tflite": _shift_tflite,
+}
+EXCHANGES: dict[str, Callable[[Path], int]] = {
+    "model.onnx": _exchange_onnx,
+    "state_dict.pt": _exchange_torch,
+    "model.tflite": _exchange_tflite,
 }

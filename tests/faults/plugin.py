@@ -1,17 +1,18 @@
 """The cells that faults make, registered by ENCODER_PARITY_PLUGINS=tests.faults.plugin in the suite and in its children.
 
-A faulty cell is a lowering whose recipe begins with ``fault_``: the suite's own tests are parametrized with it like with any
-other. A faulty tokenizer is one more tokenizer.
+A faulty cell is a lowering whose recipe begins with ``fault_``, one that only looks like it begins with ``harmless_``: the
+suite's own tests are parametrized with them like with any other. A faulty tokenizer is one more tokenizer.
 """
 
 from __future__ import annotations
 
 from fixtures.registry import REGISTRY
 from tests.faults import FAULTS, tokenizers
-from tests.faults.spec import SessionFault, heeding, register
+from tests.faults.runtimes import SessionFault, heeding
+from tests.faults.spec import register
 
 RIGHT = [low for low in REGISTRY.lowerings.values() if not low.recipe and not low.reference]
-SESSIONS = {fault.name: fault for fault in FAULTS if isinstance(fault, SessionFault)}
+SESSIONS = {fault.recipe: fault for fault in FAULTS if isinstance(fault, SessionFault)}
 
 for low in RIGHT:
     for fault in FAULTS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import shutil
 import tempfile
@@ -17,10 +16,12 @@ import numpy.typing as npt
 
 from fixtures.integrity import MANIFEST
 from fixtures.jobs.folder import WEIGHTS
-from fixtures.registry import REGISTRY, Backend, Cell, Job, Lowering
+from fixtures.registry import REGISTRY, Cell, Job, Lowering
 from fixtures.spec import Shape
 
 PREFIX = "fault_"
+#: Recipes that change nothing a user would call wrong: no test may fail for them.
+HARMLESS = "harmless_"
 #: PyTorch f32, whose artifact is a folder that ``save_pretrained`` writes.
 TRAINED: Cell = ("pytorch", "f32", "")
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -39,7 +40,8 @@ class Fault:
     """A fault of a variant: ``says`` what is wrong in one line.
 
     ``on`` picks the cells where it makes sense; ``inherited``: a cell that starts from another one's artifact starts from
-    that one's faulty build; ``families`` of models that can have it (none named: all).
+    that one's faulty build; ``families`` of models that can have it (none named: all). A ``harmless`` one is no fault: it
+    changes how something is computed and nothing that anybody would call wrong.
     """
 
     name: str
@@ -47,10 +49,15 @@ class Fault:
     on: Callable[[Lowering], bool] = everywhere
     inherited: bool = True
     families: tuple[str, ...] = ()
+    harmless: bool = False
 
     @property
     def recipe(self) -> str:
-        return PREFIX + self.name
+        return (HARMLESS if self.harmless else PREFIX) + self.name
+
+    def needs(self, low: Lowering) -> Cell | None:
+        """The cell whose artifact its own starts from, beside that of ``low``."""
+        return (*low.needs[:2], self.recipe) if low.needs is not None and self.inherited else low.needs
 
     def build(self, job: Job, low: Lowering) -> dict[str, Any]:
         """The faulty artifact in ``job.out``, and its metadata."""
@@ -92,6 +99,9 @@ class TrainingFault(Fault):
 
     train: Callable[[Job], None]
 
+    def needs(self, low: Lowering) -> Cell | None:
+        return (*TRAINED[:2], self.recipe) if low.needs is None and low.cell != TRAINED else super().needs(low)
+
     def build(self, job: Job, low: Lowering) -> dict[str, Any]:
         if low.cell == TRAINED:
             self.train(job)
@@ -118,46 +128,28 @@ class BuildFault(Fault):
         return meta
 
 
-@dataclass(frozen=True, kw_only=True)
-class SessionFault(Fault):
-    """A right artifact in a runtime that is wrong: what it is given, what it gives back, or how it was opened."""
-
-    inherited: bool = False
-    inputs: Callable[[Arrays], Arrays] = dict
-    #: ``outputs(outputs, inputs, memory)``; ``memory`` is the session's own dictionary.
-    outputs: Callable[[dict[str, Any], Arrays, dict[str, Any]], dict[str, Any]] = lambda outputs, inputs, memory: outputs
-    opened: Callable[[Any], None] = lambda backend: None
-
-    def build(self, job: Job, low: Lowering) -> dict[str, Any]:
-        """The files of the right artifact, which the fault's cell ``needs``."""
-        for path in sorted(job.needed("").rglob("*")):
-            if path.is_file() and path.name != MANIFEST:
-                copy = job.out / path.relative_to(job.needed(""))
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                copy.hardlink_to(path)
-        meta: dict[str, Any] = json.loads(job.needed(MANIFEST).read_text(encoding="utf-8"))["meta"]
-        return {**meta, "session": self.name}
+def linked(job: Job) -> dict[str, Any]:
+    """The files of the artifact that ``job`` needs, as links in ``job.out``; its metadata."""
+    for path in sorted(job.needed("").rglob("*")):
+        if path.is_file() and path.name != MANIFEST:
+            copy = job.out / path.relative_to(job.needed(""))
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.hardlink_to(path)
+    meta: dict[str, Any] = json.loads(job.needed(MANIFEST).read_text(encoding="utf-8"))["meta"]
+    return meta
 
 
 def register(fault: Fault, low: Lowering) -> None:
-    """The cell of ``fault`` beside that of ``low``, with its backend wrapped so that it heeds what is said of a session."""
-    needs: Cell | None = low.needs
-    if isinstance(fault, TrainingFault) and needs is None and low.cell != TRAINED:
-        needs = TRAINED
-    if isinstance(fault, SessionFault):
-        needs = low.cell
-    elif fault.inherited and needs is not None:
-        needs = (needs[0], needs[1], fault.recipe)
-        if needs not in REGISTRY.lowerings:
-            register(fault, REGISTRY.lowerings[(*needs[:2], "")])
+    """The cell of ``fault`` beside that of ``low``, behind those that it starts from."""
+    cell, needs = (low.backend, low.precision, fault.recipe), fault.needs(low)
+    if cell in REGISTRY.lowerings:
+        return
+    if needs is not None and needs not in REGISTRY.lowerings:
+        register(fault, REGISTRY.lowerings[(*needs[:2], "")])
 
     def build(job: Job) -> dict[str, Any]:
         return fault.build(replace(job, recipe=low.recipe), low)
 
-    cell = (low.backend, low.precision, fault.recipe)
-    if cell in REGISTRY.lowerings:
-        return
-    files = (Path(str(low.build.__code__.co_filename)), *sorted(FOLDER.glob("*.py")))
     REGISTRY.lowerings[cell] = replace(
         low,
         recipe=fault.recipe,
@@ -166,30 +158,5 @@ def register(fault: Fault, low: Lowering) -> None:
         families=fault.families or low.families,
         close=False,
         summary=fault.says,
-        sources=files,
+        sources=(Path(str(low.build.__code__.co_filename)), *sorted(FOLDER.glob("*.py"))),
     )
-
-
-def heeding(backend: type[Backend], faults: Mapping[str, SessionFault]) -> type[Backend]:
-    """``backend`` as it is with an artifact whose metadata names one of ``faults``."""
-
-    class Faulty(backend):  # type: ignore[misc,valid-type]
-        def load(self, artifact: Path, meta: Mapping[str, Any], shape: Shape, threads: int) -> None:
-            super().load(artifact, meta, shape, threads)
-            self.fault = faults.get(meta.get("session", ""))
-            self.memory: dict[str, Any] = {}
-            if self.fault is not None:
-                self.fault.opened(self)
-
-        def prepare(self, inputs: Arrays) -> Any:
-            if self.fault is None:
-                return super().prepare(inputs)
-            self.given = inputs
-            return super().prepare(self.fault.inputs(inputs))
-
-        def outputs(self, result: Any) -> dict[str, Any]:
-            found: dict[str, Any] = super().outputs(result)
-            return found if self.fault is None else self.fault.outputs(found, self.given, self.memory)
-
-    functools.update_wrapper(Faulty, backend, updated=())
-    return Faulty

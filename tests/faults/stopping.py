@@ -1,4 +1,5 @@
-"""``-p tests.faults.stopping``: a faulty variant that a test caught is not run again; that halves the time of a whole table."""
+"""``-p tests.faults.stopping``: a whole table in a fraction of the time. A faulty variant that a test caught is not run again,
+and the next variant of a runtime is opened in the child of the one before, whose imports are done."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from collections.abc import Generator
 
 import pytest
 
+from fixtures.processes import Processes
 from tests.faults.spec import PREFIX
 
 CAUGHT: set[str] = set()
@@ -14,6 +16,10 @@ CAUGHT: set[str] = set()
 def _faulty(item: pytest.Item) -> str:
     name = item.callspec.params.get("variant", "") if hasattr(item, "callspec") else ""
     return str(name) if PREFIX in str(name) else ""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    Processes._keeps = True  # type: ignore[assignment,method-assign]
 
 
 @pytest.hookimpl(tryfirst=True)
