@@ -35,7 +35,7 @@ def test_agrees_with_the_reference(mode: str, variant: Variant, assessment: Asse
 
 @pytest.mark.stage("invariance")
 def test_layers_lead_to_the_outputs(variant: Variant, precision: Precision, session: Session, probes: Arrays) -> None:
-    """What diagnosis compares is what the variant computes: its last layer and its logits are those of a run."""
+    """What is judged stage by stage is what the variant computes: its last layer and its logits are those of a run."""
     cls = REGISTRY.backends[variant.backend]
     if cls.layers is Backend.layers:
         with pytest.raises(RemoteError, match=f"{variant.backend} does not show what its layers compute"):

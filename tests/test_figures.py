@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.agreement import Outputs, compare, cosine, sqnr
+from fixtures.agreement import Outputs, sqnr
+from fixtures.conformity import figures
 from fixtures.glue import Ints, batches, predict, score, untaught
-from fixtures.precisions import PRECISIONS
 from fixtures.sections import table, verdict
 from fixtures.spec import Shape
 
@@ -33,37 +34,22 @@ def test_sqnr_of_a_quantizer_is_six_db_a_bit() -> None:
     assert sqnr(signal, np.round(signal * steps) / steps) == pytest.approx(6.02 * 8, abs=0.1)
 
 
-@given(st.floats(0.1, 10))
-def test_cosine_knows_no_scale(factor: float) -> None:
-    vector = np.arange(1.0, 9.0)
-    assert cosine(vector, factor * vector) == pytest.approx(1)
-    assert cosine(vector, -vector) == pytest.approx(-1)
-    assert cosine(vector, vector * np.nan) == -1
-
-
 def test_padding_positions_do_not_count() -> None:
     hidden = RNG.normal(size=(2, 4, 8))
     mask = np.array([[1, 1, 1, 1], [1, 1, 0, 0]])
-    other = np.where(mask[..., None] == 1, hidden, 99.0)
-    logits = np.array([[1.0, 2.0], [2.0, 1.0]])
-    found = compare(
-        {"logits": logits, "last_hidden_state": hidden}, {"logits": logits[:, ::-1], "last_hidden_state": other}, mask
-    )
-    assert (found.hidden_db, found.labels, found.max_abs) == (math.inf, 0.0, 1.0)
-    assert any("label agreement" in text for text in found.violations(PRECISIONS["f32"].tolerance, trained=True))
-    assert not any("label" in text for text in found.violations(PRECISIONS["f32"].tolerance, trained=False))
+    found = figures(hidden, np.where(mask[..., None] == 1, hidden, 99.0), mask)
+    assert (found.typical, found.position, found.channel) == (math.inf, math.inf, math.inf)
 
 
-@pytest.mark.parametrize(("margin", "fails"), [(0.05, False), (0.12, True)])
-def test_a_near_tie_is_no_flipped_label(margin: float, fails: bool) -> None:
-    """bf16 may be 27 dB from the reference: 0.045 of the rms, so that logits 0.089 apart may change places."""
-    tolerance = PRECISIONS["bf16"].tolerance
-    reference = np.array([[1.0, -1.0]] * 14 + [[-margin / 2, margin / 2]] * 2)
-    reference /= np.sqrt(np.mean(reference**2))
-    got = np.where(np.abs(reference) < 0.5, -reference, reference)
-    found = compare({"logits": reference}, {"logits": got}, np.ones((16, 1), np.int64))
-    assert found.labels == 14 / 16
-    assert any("label agreement" in text for text in found.violations(tolerance, trained=True)) is fails
+@pytest.mark.parametrize(("place", "shown"), [((1, 2), "position"), ((..., 3), "channel")])
+def test_one_bad_position_or_channel_does_not_drown(place: Any, shown: str) -> None:
+    """The other figures are above 20 dB with it, which alone has 0 dB."""
+    hidden = RNG.normal(size=(16, 32, 128))
+    got = hidden.copy()
+    got[place] = 0
+    found = figures(hidden, got, np.ones((16, 32), np.int64))
+    assert getattr(found, shown) == pytest.approx(0, abs=1)
+    assert found.typical > 20
 
 
 def test_a_head_that_never_learnt_the_task_has_no_accuracy() -> None:

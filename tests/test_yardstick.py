@@ -1,0 +1,142 @@
+"""The definition of an encoder against the reference, declared arithmetics, and what is seen of a model that is another."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fixtures.agreement import sqnr
+from fixtures.alternatives import EVERY
+from fixtures.arithmetic import FBGEMM, FLOATS, XNNPACK, Activations, Arithmetic, Weights, onnx_dynamic, torch_dynamic
+from fixtures.conformity import States
+from fixtures.disturbance import disturbed
+from fixtures.encoder import Array, Encoder, Exact, Inputs
+from fixtures.simulation import quantized_activations, quantized_weights, rounded
+from fixtures.workshop import Workshop
+from fixtures.yardstick import Yardstick
+
+ONE_OF_EACH = ("bert-base-cased", "distilbert-base-cased", "ibert-roberta-base")
+SHAPES = {"f16": np.float16, "f32": np.float32}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(workshop: Workshop) -> Path:
+    return workshop.checkpoint("bert-base-cased", "tiny").artifact.path
+
+
+@pytest.fixture(scope="module")
+def probes(workshop: Workshop) -> Inputs:
+    """Eight rows of real pairs, at most 32 tokens: what is computed here in float64 is small."""
+    return workshop.short_probes("bert-base-cased", "tiny")
+
+
+@pytest.mark.parametrize("model", ONE_OF_EACH)
+def test_the_definition_is_the_reference(workshop: Workshop, model: str) -> None:
+    """Two independent float64 computations: ours from the weights' names, and PyTorch's."""
+    probes, reference = workshop.probes(model, "tiny"), workshop.reference(model, "tiny")
+    encoder = Encoder(workshop.checkpoint(model, "tiny").artifact.path)
+    made = encoder.run(probes, Exact())
+    real = probes["attention_mask"] == 1
+    assert sqnr(reference["last_hidden_state"][real], made[encoder.stages[-2]][real]) > 250
+    assert sqnr(reference["logits"], made["logits"]) > 250
+
+
+@pytest.mark.parametrize(("kind", "bits"), [("f16", 11), ("bf16", 8), ("f32", 24)])
+def test_a_float_format_keeps_its_bits(kind: str, bits: int) -> None:
+    values = np.random.default_rng(0).uniform(1, 2, 10_000).astype(np.float32 if bits < 24 else np.float64).astype(np.float64)
+    worst = np.abs(rounded(values, kind) - values).max()
+    assert 0.99 * 2.0**-bits < worst <= 2.0**-bits, f"{kind} rounds 1..2 by up to half a step"
+    if kind in SHAPES:
+        assert np.array_equal(rounded(values, kind), values.astype(SHAPES[kind]).astype(np.float64))
+
+
+@given(st.integers(0, 2**16), st.sampled_from([Activations(), Activations(FBGEMM), Activations(XNNPACK)]))
+def test_no_activation_is_off_by_more_than_half_a_step(seed: int, how: Activations) -> None:
+    """Zero is exact, and what lies between least and greatest is within half a step, but for the zero point's own rounding."""
+    x = np.random.default_rng(seed).normal(size=(4, 64))
+    x[0, 0] = 0
+    made, step = quantized_activations(x, how)
+    assert made[0, 0] == 0
+    assert (np.abs(made - x) <= 1.001 * step).all()
+    assert np.mean(np.abs(made - x) <= 0.501 * step) > 0.95
+
+
+def test_weights_have_a_scale_for_each_channel_or_one() -> None:
+    weight = np.random.default_rng(0).normal(size=(8, 64)) * np.logspace(-2, 0, 8)[:, None]
+    channel, matrix = (quantized_weights(weight, Weights(per_channel=each)) for each in (True, False))
+    assert all(len(np.unique(row)) > 40 for row in channel)
+    assert len(np.unique(matrix[0])) < 10, "a channel a hundredth as large has few steps of the largest one's scale"
+    assert np.abs(channel - weight).max() < np.abs(matrix - weight).max()
+
+
+def _states(encoder: Encoder, probes: Inputs, how: Arithmetic, seed: int) -> dict[str, Array]:
+    """A right runtime: the declared arithmetic with rounding errors of a seed of its own, as small as they really are."""
+    return encoder.run(probes, _gentle(how, seed))
+
+
+def _gentle(how: Arithmetic, seed: int) -> Exact:
+    made = disturbed(how, None, ties=False, seed=seed)
+    noisy = made._noisy  # type: ignore[attr-defined]
+    made._noisy = lambda x, share: noisy(x, share / 4)  # type: ignore[attr-defined]
+    return made  # type: ignore[return-value]
+
+
+ARITHMETICS = {
+    "f32": FLOATS["f32"], "f16": FLOATS["f16"], "bf16": FLOATS["bf16"],
+    "onnx": onnx_dynamic(False, "bert"), "torch": torch_dynamic(False, "bert"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ARITHMETICS)
+def test_a_right_runtime_is_within_its_bounds(checkpoint: Path, probes: Inputs, name: str) -> None:
+    encoder = Encoder(checkpoint)
+    yardstick = Yardstick(encoder, ARITHMETICS[name], probes)
+    for seed in range(1, 4):
+        found = yardstick.stages(_states(encoder, probes, ARITHMETICS[name], seed))
+        assert not [text for finding in found for text in finding.violations], f"seed {seed}"
+
+
+#: Of half formats: exp(-10) of a weight, and half a thousandth of a GELU.
+FAINT = [("f16", "the attention mask added -10"), ("bf16", "the attention mask added -10"),
+         ("bf16", "GELU were its tanh approximation")]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "says"),
+    [(name, kind, says) for name in ARITHMETICS for kind in EVERY for says in EVERY[kind] if (name, says) not in FAINT],
+)
+def test_another_model_is_seen_and_named(checkpoint: Path, probes: Inputs, name: str, kind: str, says: str) -> None:
+    """Every alternative, in every arithmetic, by a bound or by its name, unless it is far below the format's rounding."""
+    encoder, how = Encoder(checkpoint), ARITHMETICS[name]
+    other, given_ = copy.copy(encoder), dict(probes)
+    EVERY[kind][says](other, given_)
+    states: dict[str, Array] = {}
+    before = None
+    right = _gentle(how, 1)
+    for stage in encoder.stages:
+        wrong = stage.split(" ")[-1] == kind
+        before = (other if wrong else encoder).step(stage, before, given_ if wrong else probes, right)
+        states[stage] = before
+    seen = _violations(Yardstick(encoder, how, probes), states)
+    assert any(kind in text for text in seen), f"nothing is said of {kind}: {seen}"
+
+
+def _violations(yardstick: Yardstick, states: States) -> list[str]:
+    found = yardstick.stages(states)
+    named = yardstick.alternatives(states, yardstick.encoder.stages)
+    return [*(text for finding in found for text in finding.violations), *map(str, named)]
+
+
+def test_values_in_float32_are_no_float16(checkpoint: Path, probes: Inputs) -> None:
+    """Weights were rounded to float16, and nothing else was."""
+    encoder = Encoder(checkpoint)
+    yardstick = Yardstick(encoder, FLOATS["f16"], probes)
+    assert yardstick.more_exact(_states(encoder, probes, FLOATS["f16"], 1)) is None
+    said = yardstick.more_exact(_states(encoder, probes, Arithmetic("f16"), 1))
+    assert said is not None
+    assert "declared to pass in f16" in said
