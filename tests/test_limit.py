@@ -56,7 +56,7 @@ def test_what_is_faster_than_every_product_of_the_machine_is_no_inference() -> N
     """Three times the peak is not refused, more is; a peak of a disturbed moment refuses nothing."""
     peaks = Peaks(cast(Any, SimpleNamespace(target=SimpleNamespace(isa=()))))
     variant, least = Variant("minilm-l6", "full", "pytorch", "f32"), flops(SHAPE, 1, 7) / 1e9
-    found = {"f32": {"per_second": 1e9, "by": "numpy.matmul"}}
+    found: dict[str, Any] = {"f32": {"per_second": 1e9, "by": "numpy.matmul"}}
     peaks._known[(7, SHAPE.hidden, SHAPE.intermediate)] = found
     assert peaks.too_fast(SHAPE, variant, 1, 7, least / 2.99) is None
     assert "3.1 times as fast as the fastest of this machine (numpy.matmul)" in str(
