@@ -32,7 +32,7 @@ from fixtures import exact
 from fixtures.conditions import measure
 from fixtures.errors import SuiteError
 from fixtures.gate import CANNOT_TELL, SLOWER, judge
-from fixtures.inputs import token_ids
+from fixtures.inputs import timed
 from fixtures.isolation import Session
 from fixtures.paired import Comparison, compare
 from fixtures.ratio import Ratio, independent
@@ -140,7 +140,7 @@ class Proof:
         def visit(number: int) -> float:
             session = self.session(0.0)
             try:
-                session.warm_up(token_ids(session.shape, self.settings.batch, self.settings.seq_len))
+                session.warm_up(*timed(session.shape, self.settings.batch, self.settings.seq_len))
                 return math.log(measure(session, VISIT_SECONDS, 5).median)
             finally:
                 session.child.close()

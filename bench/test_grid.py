@@ -8,7 +8,7 @@ import pytest
 
 from fixtures.conditions import measure
 from fixtures.grid import BATCHES, EVENT, LENGTHS
-from fixtures.inputs import token_ids
+from fixtures.inputs import timed
 from fixtures.isolation import Session
 from fixtures.settings import Settings
 from fixtures.spec import Variant
@@ -27,8 +27,9 @@ def test_grid(workshop: Workshop, settings: Settings, variant: Variant, session:
             for batch, length in itertools.product(BATCHES, LENGTHS):
                 if length > session.shape.max_length:
                     continue
-                session.warm_up(token_ids(session.shape, batch, length))
+                session.warm_up(*timed(session.shape, batch, length))
                 found = measure(session, MIN_SECONDS, MIN_ROUNDS)
+                session.confirm()
                 assert min(found.seconds) > 0, f"{variant.id}: a round of 0 s cannot be an inference"
                 workshop.store.record(
                     EVENT, variant=variant.id, shape=shape, threads=threads, batch=batch, sequence_length=length,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from fixtures.clock import ChildClock
-from fixtures.limit import Peaks
+from fixtures.limit import Peaks, least_seconds
 from fixtures.registry import REGISTRY
 from fixtures.settings import Settings
 from fixtures.spec import Variant
@@ -25,10 +25,14 @@ def whole(variant: Variant, visits: Visits) -> None:
 @pytest.mark.stage("latency")
 @pytest.mark.usefixtures("whole")
 @pytest.mark.parametrize("visit", range(1, VISITS + 1))
-def test_visit(variant: Variant, visits: Visits, visit: int) -> None:
+def test_visit(variant: Variant, checkpoint: Checkpoint, visits: Visits, visit: int) -> None:
     """One visit to every variant before any has the next: rounds of a fresh process after a steady warm-up."""
-    found = visits.take(variant, visit)[-1].found
-    assert min(found.seconds) > 0, f"{variant.id}: a round of 0 s cannot be an inference"
+    made = visits.take(variant, visit)[-1]
+    fastest, least = min(made.found.seconds), least_seconds(checkpoint.shape, variant, made.threads)
+    assert fastest >= least, (
+        f"{variant.id}: a round of {fastest * 1e6:.3g} us is no inference: any machine takes {least * 1e6:.3g} us to read its "
+        "weights"
+    )
 
 
 @pytest.mark.stage("latency")
@@ -58,6 +62,8 @@ def test_latency(
         clock.seconds += next(rounds)
 
     benchmark.pedantic(one_round, rounds=len(best.found.seconds))
+    why = peaks.too_fast(checkpoint.shape, variant, settings.batch, settings.seq_len, best.found.median)
+    assert why is None, f"{variant.id}: {why}"
     measured = {
         **latency.fields(),
         "size_mib": artifact.size_mib,

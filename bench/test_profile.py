@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from fixtures.inputs import token_ids
+from fixtures.inputs import timed
 from fixtures.isolation import Session
 from fixtures.profiling import EVENT
 from fixtures.registry import REGISTRY
@@ -22,7 +22,7 @@ ROUNDS = 10
 @pytest.mark.stage("latency")
 def test_profile(workshop: Workshop, settings: Settings, variant: Variant, session: Session) -> None:
     """Milliseconds of every operator type, and a trace that opens in Perfetto."""
-    session.warm_up(token_ids(session.shape, settings.batch, settings.seq_len))
+    session.warm_up(*timed(session.shape, settings.batch, settings.seq_len))
     settings.traces.mkdir(parents=True, exist_ok=True)
     trace = settings.traces / f"{variant.id}.json"
     seconds = session.profile(ROUNDS, trace)

@@ -22,6 +22,11 @@ def fine(say: Say, out: str) -> dict[str, Any]:
     return {"answer": 42}
 
 
+def reads(say: Say, out: str) -> int:
+    """How many bytes the file ``out`` has."""
+    return len(Path(out).read_bytes())
+
+
 def raises(say: Say, out: str) -> None:
     raise ValueError("this model has three heads")
 

@@ -52,6 +52,20 @@ def test_a_variant_is_held_against_the_peak_of_what_it_computes_in(cell: str, is
     assert peaks.share(SHAPE, variant, 1, 7, seconds=2.0) == pytest.approx(flops(SHAPE, 1, 7) / 2.0 / found[computes])
 
 
+def test_what_is_faster_than_every_product_of_the_machine_is_no_inference() -> None:
+    """Three times the peak is not refused, more is; a peak of a disturbed moment refuses nothing."""
+    peaks = Peaks(cast(Any, SimpleNamespace(target=SimpleNamespace(isa=()))))
+    variant, least = Variant("minilm-l6", "full", "pytorch", "f32"), flops(SHAPE, 1, 7) / 1e9
+    found: dict[str, Any] = {"f32": {"per_second": 1e9, "by": "numpy.matmul"}}
+    peaks._known[(7, SHAPE.hidden, SHAPE.intermediate)] = found
+    assert peaks.too_fast(SHAPE, variant, 1, 7, least / 2.99) is None
+    assert "3.1 times as fast as the fastest of this machine (numpy.matmul)" in str(
+        peaks.too_fast(SHAPE, variant, 1, 7, least / 3.1)
+    )
+    found["f32"]["by"] += peak.DISTURBED + "other processes used the CPUs (50%)"
+    assert peaks.too_fast(SHAPE, variant, 1, 7, least / 300) is None
+
+
 @pytest.mark.parametrize("isa", [AMX, NEOVERSE, CORTEX_A72])
 def test_every_lowering_computes_in_something_that_has_a_peak(isa: tuple[str, ...]) -> None:
     wrong = {low.cell for low in REGISTRY.lowerings.values() if low.arithmetic(isa) not in peak.ARITHMETICS}

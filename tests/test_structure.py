@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from fixtures.inputs import token_ids
-from fixtures.isolation import Session
+from fixtures.isolation import Child, Session
 from fixtures.registry import REGISTRY
-from fixtures.spec import Variant
+from fixtures.spec import Precision, Variant
 from fixtures.workshop import Workshop
 
 pytestmark = pytest.mark.stage("build")
@@ -48,7 +49,8 @@ def test_the_file_is_what_was_asked_for(workshop: Workshop, variant: Variant, se
         assert structure["opset"][""] == asked, f"{where}: opset {structure['opset']}, asked for {asked}"
         among = structure["initializers_among_inputs"]
         assert not among, f"{where}: weights are inputs too, which stops constant folding: {among}"
-        missing = [name for name in structure["external_files"] if not (artifact.path / name).is_file()]
+        own = {path.relative_to(artifact.path).as_posix() for path in artifact.path.rglob("*") if path.is_file()}
+        missing = [name for name in structure["external_files"] if name not in own]
         assert not missing, f"{where}: its weights lie in {missing}, which is not there"
     for name, count in meta.get("fused", {}).items():
         found = sum(structure["operators"].get(form, 0) for form in name.split("|"))
@@ -74,3 +76,70 @@ def _check_quantized(where: str, structure: Mapping[str, Any], meta: Mapping[str
     if DENSE not in structure["quantized"]:
         left = meta["float_nodes"] + HEAD if "float_nodes" in meta else 0
         assert structure["products"] <= left, f"{where}: {structure['products']} dense layers are in float, not {left}"
+
+
+def wrong_formats(found: Mapping[str, Any], computes: str, stores: str, left: int) -> list[str]:
+    """What differs, a line each, from products in ``computes`` and matrices kept in ``stores``. Of 8 bits, ``left`` dense
+    layers may be in float; what else is in float, biases and tables, counts in the size."""
+    products = dict(found["products"])
+    if computes == "int8":
+        wrong = {} if sum(count for name, count in products.items() if name != computes) <= left else products
+        return [f"products are in {wrong}, all but {left} were to be in int8"] if wrong or computes not in products else []
+    lines = [f"products are in {products}, which were to be in {computes}"] if set(products) != {computes} else []
+    bytes_in = dict(found["stored"])
+    return lines + ([f"bytes are kept in {bytes_in}, which were to be in {stores}"] if set(bytes_in) != {stores} else [])
+
+
+@pytest.mark.variants(formats=True)
+def test_products_and_weights_have_the_format_of_the_name(
+    workshop: Workshop, variant: Variant, precision: Precision, session: Session
+) -> None:
+    """As the lowering declares them. What it declares by CPU is what a runtime makes of a file in the precision's own."""
+    low, meta = REGISTRY.lowering(variant), workshop.artifact(variant).meta
+    computes = low.computes if isinstance(low.computes, str) else precision.arithmetic
+    stores = low.stores or precision.arithmetic
+    left = meta.get("float_nodes", 0) + meta.get("float_attention", 0) + HEAD
+    wrong = wrong_formats(session.formats(), computes, stores, left)
+    assert not wrong, f"{variant.id}: {'; '.join(wrong)}"
+
+
+@pytest.mark.parametrize(
+    ("products", "stored", "computes", "stores", "says"),
+    [
+        ({"f16": 14}, {"f16": 100}, "f16", "f16", ""),
+        ({"f32": 14}, {"f16": 100}, "f16", "f16", "products are in {'f32': 14}"),
+        ({"f16": 13, "f32": 1}, {"f16": 100}, "f16", "f16", "products are in {'f16': 13, 'f32': 1}"),
+        ({"f16": 14}, {"f16": 90, "f32": 10}, "f16", "f16", "bytes are kept in {'f16': 90, 'f32': 10}"),
+        ({"f32": 14}, {"f32": 100}, "f16", "f16", "products are in {'f32': 14}"),
+        ({"f32": 14}, {"f16": 100}, "f32", "f16", ""),
+        ({"int8": 12, "f32": 2}, {}, "int8", "int8", ""),
+        ({"int8": 11, "f32": 3}, {}, "int8", "int8", "all but 2 were to be in int8"),
+        ({"f32": 2}, {}, "int8", "int8", "all but 2 were to be in int8"),
+    ],
+)
+def test_a_format_that_is_not_that_of_the_name_is_found(
+    products: dict[str, int], stored: dict[str, int], computes: str, stores: str, says: str
+) -> None:
+    wrong = wrong_formats({"products": products, "stored": stored}, computes, stores, HEAD)
+    assert bool(wrong) == bool(says)
+    assert says in "".join(wrong)
+
+
+@pytest.mark.backend("onnxruntime")
+@pytest.mark.parametrize(
+    ("kind", "products", "stored"),
+    [
+        ("f16", {"f16": 1}, {"f16": 32}),
+        ("f16 computed in f32", {"f32": 1}, {"f16": 32}),
+        ("int8", {"int8": 1}, {"int8": 16}),
+        ("int8 weights of a float product", {"f32": 1}, {"int8": 16}),
+    ],
+)
+def test_formats_are_those_of_the_graph(tmp_path: Path, kind: str, products: Any, stored: Any) -> None:
+    """Whatever the file is called: a product between two Casts, or behind one DequantizeLinear only, is one in float."""
+    child = Child("formats", tmp_path / "log", threads=1)
+    try:
+        found = child.ask("call", timeout=60, target="tests.formats:found", arguments={"out": str(tmp_path), "kind": kind})
+    finally:
+        child.close()
+    assert found["value"] == {"products": products, "stored": stored}
