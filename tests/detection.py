@@ -20,7 +20,10 @@ from tests.nested import run
 
 SUBJECTS = {"tiny": "bert-base-cased-tiny", "full": "minilm-l6"}
 PLUGIN = {"ENCODER_PARITY_PLUGINS": "tests.faults.plugin"}
-CONFORMANCE = ("tests/test_structure.py", "tests/test_agreement.py", "tests/test_invariance.py", "tests/test_accuracy.py")
+CONFORMANCE = (
+    "tests/test_structure.py", "tests/test_agreement.py", "tests/test_extents.py", "tests/test_state.py",
+    "tests/test_invariance.py", "tests/test_accuracy.py",
+)  # fmt: skip
 ONCE = ("-p", "tests.faults.stopping")
 #: Every backend and precision on a tiny BERT; on the fine-tuned default model, which has labels to flip, one of each precision.
 TINY = (
@@ -29,13 +32,13 @@ TINY = (
 CELLS = ("pytorch-f32", "pytorch-bf16", "onnxruntime-f16", "onnxruntime-int8_dynamic", "onnxruntime-int8_static")
 FULL = (
     *CONFORMANCE, *ONCE, "--models=minilm-l6", "--size=full",
-    "-k", f"({' or '.join(CELLS)}) and not longest and not reduce_range",
+    "-k", f"({' or '.join(CELLS)}) and not test_the_longest and not reduce_range",
 )  # fmt: skip
 #: What each fault changes where nothing hides it, and one of each precision's.
 EFFECTS = ("tests/effects.py", *ONCE, "--models=bert-base-cased", "--size=tiny", "-k", "pytorch-f32-fault and not first_epoch")
 #: What is known to fail may not fail with other weights.
 SEEDED = (
-    *CONFORMANCE, "--models=bert-base-cased", "--size=tiny", "-k", "not longest and not library_default and not full_integer",
+    *CONFORMANCE, "--models=bert-base-cased", "--size=tiny", "-k", "not test_the_longest and not library_default and not full_integer",
 )  # fmt: skip
 RUNS = {"effects": EFFECTS, "tiny": TINY, "full": FULL}
 CASE = re.compile(r"(?P<test>\w+)\[(?P<variant>.+?)(-(single|padded))?\]$")
