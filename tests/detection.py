@@ -38,7 +38,8 @@ FULL = (
 EFFECTS = ("tests/effects.py", *ONCE, "--models=bert-base-cased", "--size=tiny", "-k", "pytorch-f32-fault and not first_epoch")
 #: What is known to fail may not fail with other weights.
 SEEDED = (
-    *CONFORMANCE, "--models=bert-base-cased", "--size=tiny", "-k", "not test_the_longest and not library_default and not full_integer",
+    *CONFORMANCE, "--models=bert-base-cased", "--size=tiny",
+    "-k", "not test_the_longest and not library_default and not full_integer",
 )  # fmt: skip
 RUNS = {"effects": EFFECTS, "tiny": TINY, "full": FULL}
 CASE = re.compile(r"(?P<test>\w+)\[(?P<variant>.+?)(-(single|padded))?\]$")

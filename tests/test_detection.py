@@ -58,11 +58,10 @@ def test_right_variants_beside_them_raise_no_alarm(findings: list[Finding]) -> N
 
 
 def test_what_hides_below_the_noise_is_found_by_its_name(findings: list[Finding]) -> None:
-    """int8 without an attention mask keeps its tolerance of 10 dB, and is told from rounding all the same."""
+    """int8 without an attention mask keeps 16 dB end to end, more than some right builds do; its attention does not."""
     found = {(f.fault, f.precision): sentence(f.failures[f.verdict]) for f in findings if f.fault and f.failures}
-    said = found["mask_ignored", "int8_static"]
-    assert re.match(r"computes as if there were no attention mask \(share (0\.9|1\.0)", said), said
-    assert "logits were those of the row before" in found["other_row", "int8_static"]
+    assert re.search(r"attention: the (median|worst) position", found["mask_ignored", "int8_static"])
+    assert re.search(r"logits: the (median|worst) position", found["other_row", "int8_static"])
 
 
 def _flipped(copy: Path, other: Path) -> None:
