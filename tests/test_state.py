@@ -38,6 +38,17 @@ def test_no_call_disturbs_another(workshop: Workshop, variant: Variant, session:
     assert not found, f"{variant.id}: {'; '.join(found)}"
 
 
+def test_timed_rounds_compute_what_they_are_asked(variant: Variant, session: Session) -> None:
+    """Rounds as a latency has them: every input is new, known ones have their outputs, and nothing is left to be computed when
+    outputs are read (a cache of results and a lazy result are fast, and would be wrong figures)."""
+    session.warm_up(*timed(session.shape, 1, min(SHORT, session.shape.max_length)))
+    assert len(session.rounds(0.0, at_least=20).seconds) == 20
+    try:
+        session.confirm()
+    except RemoteError as error:
+        pytest.fail(f"{variant.id}: {error.sentence}")
+
+
 def test_no_more_threads_work_than_asked_for(variant: Variant, session: Session, probes: Arrays) -> None:
     """On a batch that is worth sharing, with one thread."""
     with session.with_threads(1):
