@@ -79,6 +79,10 @@ def test_a_speed_up_has_an_interval_over_processes() -> None:
     assert same is not None
     assert (same.low, same.high) == (1.0, 1.0)
     assert speed_up({}, own) is None
+    for one, other in (({**base, "disturbed": True}, own), (base, {**own, "disturbed": True})):
+        beside = speed_up(one, other)
+        assert beside is not None
+        assert not beside.bounded, "no quiet stretch came: nothing parts the two"
     single = speed_up(row(20.0), row(10.0))
     assert single is not None
     assert (single.estimate, single.bounded) == (2.0, False)
