@@ -132,6 +132,18 @@ def test_a_cache_of_results_is_never_asked_twice_for_the_same(host: Callable[[Ba
     assert backend.computed == TIMED + 49 + 50
 
 
+def test_a_cache_of_results_is_named(host: Callable[[Backend], Host]) -> None:
+    """One whose inference is worth a cache."""
+
+    class Slow(Remembering):
+        def compute(self, prepared: Any) -> dict[str, Any]:
+            time.sleep(0.005)
+            return super().compute(prepared)
+
+    with pytest.raises(RuntimeError, match="results are kept by their inputs: those seen before take 0.0"):
+        warm(host(Slow())).confirm()
+
+
 def test_a_future_is_refused(host: Callable[[Backend], Host]) -> None:
     made = warm(host(Lazy()))
     made.rounds(0.0, 5, 0)
