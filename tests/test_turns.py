@@ -140,7 +140,7 @@ def test_a_cache_of_results_is_named(host: Callable[[Backend], Host]) -> None:
             time.sleep(0.005)
             return super().compute(prepared)
 
-    with pytest.raises(RuntimeError, match="results are kept by their inputs: those seen before take 0.0"):
+    with pytest.raises(RuntimeError, match=r"results are kept by their inputs: those seen before take 0\.0"):
         warm(host(Slow())).confirm()
 
 
