@@ -22,6 +22,7 @@ from fixtures.registry import REGISTRY, Backend
 from fixtures.spec import Precision, Shape, Variant
 from fixtures.stages import stages
 from fixtures.workshop import Arrays, Workshop
+from fixtures.yardstick import violations
 
 #: Least SQNR of a single token or row, by what products compute in. A token whose row of the table is zeros keeps 4 dB (the sum
 #: of three tables of equal variance loses one: 10 log10(1 / (2 - 2 sqrt(2/3)))), one with another's row keeps 2, and a row that
@@ -105,14 +106,14 @@ def judge(variant: Variant, session: Session, yardsticks: Yardsticks) -> Judge |
         return None
     scales = session.scales() if yardsticks.static(variant) else None
 
-    def violations(batch: Inputs, stages: Sequence[str]) -> list[str]:
+    def wrong(batch: Inputs, stages: Sequence[str]) -> list[str]:
         # Of the vocabulary, embeddings alone are judged: what is behind them would take much longer.
         yardstick = (yardsticks.only if stages == ["embeddings"] else yardsticks.of)(variant, batch, scales)
         with threadpool_limits(limits=1):
             found = yardstick.stages(session.layers(batch, stages), stages)
-        return [text for finding in found for text in finding.violations]
+        return violations(found)
 
-    return violations
+    return wrong
 
 
 @pytest.mark.stage("agreement")

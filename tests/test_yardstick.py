@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fixtures.agreement import sqnr
-from fixtures.alternatives import EVERY
+from fixtures.alternatives import EVERY, Alternative, told
 from fixtures.arithmetic import FBGEMM, FLOATS, XNNPACK, Activations, Arithmetic, Weights, onnx_dynamic, torch_dynamic
-from fixtures.conformity import States
+from fixtures.conformity import Figures, States
 from fixtures.disturbance import disturbed
 from fixtures.encoder import Array, Encoder, Exact, Inputs
 from fixtures.simulation import quantized_activations, quantized_weights, rounded
 from fixtures.workshop import Workshop
-from fixtures.yardstick import Yardstick
+from fixtures.yardstick import Finding, Yardstick, violations
 
 ONE_OF_EACH = ("bert-base-cased", "distilbert-base-cased", "ibert-roberta-base")
 SHAPES = {"f16": np.float16, "f32": np.float32}
@@ -98,7 +98,7 @@ def test_a_right_runtime_is_within_its_bounds(checkpoint: Path, probes: Inputs, 
     yardstick = Yardstick(encoder, ARITHMETICS[name], probes)
     for seed in range(1, 4):
         found = yardstick.stages(_states(encoder, probes, ARITHMETICS[name], seed))
-        assert not [text for finding in found for text in finding.violations], f"seed {seed}"
+        assert not violations(found), f"seed {seed}"
 
 
 #: Of half formats: exp(-10) of a weight, and half a thousandth of a GELU.
@@ -135,7 +135,20 @@ def test_another_model_is_seen_and_named(checkpoint: Path, probes: Inputs, name:
 def _violations(yardstick: Yardstick, states: States) -> list[str]:
     found = yardstick.stages(states)
     named = yardstick.alternatives(states, yardstick.encoder.stages)
-    return [*(text for finding in found for text in finding.violations), *map(str, named)]
+    return [*violations(found), *map(str, named)]
+
+
+def test_a_message_says_the_worst_and_how_many_there_are() -> None:
+    bound = Figures(110, 100, 90)
+    right, *wrong = (Finding(f"layer {i} attention", Figures(110, 100 - 10 * i, 90), bound) for i in range(6))
+    assert violations([right]) == []
+    first, *others = violations([right, *wrong])
+    assert first == "layer 5 attention: the worst position 50.0 dB < 100.0 dB"
+    assert len(others) == 3
+    assert others[-1] == "and 2 more beyond their bounds"
+    named = [Alternative(f"layer {i} attention", "there were no attention mask", 1 - 0.1 * i, 0.01) for i in range(3)]
+    assert told(named[:1]) == [str(named[0])]
+    assert told(named) == [f"{named[0]}, and so in 2 more stages"]
 
 
 def test_values_in_float32_are_no_float16(checkpoint: Path, probes: Inputs) -> None:
