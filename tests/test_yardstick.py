@@ -153,6 +153,17 @@ def test_a_message_says_the_worst_and_how_many_there_are() -> None:
     assert told(named) == [f"{named[0]}, and so in 2 more stages"]
 
 
+def test_positions_that_a_tie_moved_are_counted(probes: Inputs, yardstick: Callable[[str], Yardstick]) -> None:
+    """A value on the other side of its tie in every row, against rounding alone."""
+    onnx = yardstick("onnx")
+    rounded_only = onnx.stages(_states(onnx.encoder, probes, onnx.arithmetic, 1))
+    tied = disturbed(onnx.arithmetic, None, ties=True, seed=1)
+    moved = onnx.stages(onnx.encoder.run(probes, tied))
+    assert sum(finding.moved for finding in rounded_only) < 0.02 * sum(finding.of for finding in rounded_only)
+    assert all(finding.moved > 0.5 * finding.of > 0 for finding in moved)
+    assert [f.of for f in yardstick("f32").stages(_states(onnx.encoder, probes, FLOATS["f32"], 1))] == [0] * len(moved)
+
+
 def test_values_in_float32_are_no_float16(checkpoint: Path, probes: Inputs) -> None:
     """Weights were rounded to float16, and nothing else was."""
     encoder = Encoder(checkpoint)
