@@ -100,7 +100,8 @@ def test_two_workers_build_each_artifact_once(tmp_path: Path) -> None:
     stored = list(tmp_path.glob("*/artifact.json"))
     assert int(built[1]) == len(stored) >= 12
     names = [json.loads(path.read_text())["name"] for path in stored]
-    assert len(names) == len(set(names))
+    built_once = [name for name in names if not name.endswith("-bounds")]  # of which there is one for each arithmetic
+    assert len(built_once) == len(set(built_once)) > len(names) / 2
     assert not list((tmp_path / "tmp").iterdir())
     assert not list((tmp_path / "runs").iterdir())
     again = run("tests/test_agreement.py", *arguments, "--artifacts", str(tmp_path), timeout=600)
@@ -182,8 +183,8 @@ def test_a_worker_gets_all_tests_of_a_variant() -> None:
     plain, opset = "minilm-l6-tiny-onnxruntime-f32", "minilm-l6-tiny-onnxruntime-f32-opset11"
     assert scope(f"tests/test_a.py::test_a[{plain}-single]", ids) == plain
     assert scope(f"tests/test_b.py::test_b[{opset}]", ids) == opset
-    assert scope("tests/test_c.py::test_c", ids) == "tests/test_c.py::test_c"
-    assert scope("tests/test_c.py::test_c[other]", ids) == "tests/test_c.py::test_c[other]"
+    assert scope("tests/test_c.py::test_c", ids) == "tests/test_c.py"
+    assert scope("tests/test_c.py::test_c[other]", ids) == "tests/test_c.py"
 
 
 @pytest.mark.parametrize("name", sorted(REGISTRY.models))
