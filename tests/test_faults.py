@@ -121,6 +121,7 @@ def found(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> list[
 
 
 @pytest.mark.backend("onnxruntime")
+@pytest.mark.nightly
 def test_every_fault_changes_outputs_and_nothing_harmless_does(found: list[Finding]) -> None:
     failed = {finding.cell: finding.failures for finding in found if finding.failures}
     assert not failed
