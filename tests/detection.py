@@ -7,6 +7,7 @@ what they said is read from its JUnit file. ``--keep DIR`` keeps these files; a 
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import os
 import re
 import sys
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fixtures.registry import load
 from tests.faults.spec import HARMLESS, PREFIX
 from tests.nested import run
 
@@ -25,18 +27,20 @@ CONFORMANCE = (
     "tests/test_invariance.py", "tests/test_accuracy.py",
 )  # fmt: skip
 ONCE = ("-p", "tests.faults.stopping")
+ON_TINY = (*ONCE, "--models=bert-base-cased", "--size=tiny")
 #: Every backend and precision on a tiny BERT; on the fine-tuned default model, which has labels to flip, what int8 can hide.
-TINY = (
-    *CONFORMANCE, "tests/test_tokenizers.py", *ONCE, "--models=bert-base-cased", "--size=tiny", "-k", "not first_epoch",
-)  # fmt: skip
+TINY = {
+    f"tiny-{name}": (*CONFORMANCE, *ON_TINY, f"--backends={name}", "-k", "not first_epoch") for name in load().backends
+}  # fmt: skip
+TOKENIZERS = ("tests/test_tokenizers.py", *ON_TINY, "-k", "not first_epoch")
 CELLS = ("onnxruntime-int8_dynamic", "onnxruntime-int8_static")
 FULL = (
     *CONFORMANCE, *ONCE, "--models=minilm-l6", "--size=full",
     "-k", f"({' or '.join(CELLS)}) and not test_the_longest and not reduce_range",
 )  # fmt: skip
 #: What each fault changes where nothing hides it, and one of each precision's.
-EFFECTS = ("tests/effects.py", *ONCE, "--models=bert-base-cased", "--size=tiny", "-k", "pytorch-f32-fault and not first_epoch")
-RUNS = {"effects": EFFECTS, "tiny": TINY, "full": FULL}
+EFFECTS = ("tests/effects.py", *ON_TINY, "-k", "pytorch-f32-fault and not first_epoch")
+RUNS = {"effects": EFFECTS, "tokenizers": TOKENIZERS, **TINY, "full": FULL}
 CASE = re.compile(r"(?P<test>\w+)\[(?P<variant>.+?)(-(single|padded))?\]$")
 BUILD = "build"
 
@@ -138,9 +142,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument(
         "--runs",
-        default=",".join(RUNS),
-        metavar="NAMES",
-        help=f"some of {','.join(RUNS)}; the page is written after all of them",
+        default="*",
+        metavar="PATTERNS",
+        help=f"some of {', '.join(RUNS)}, such as tiny-tflite*,full; the page is written when all are there",
     )
     parser.add_argument("-k", dest="only", metavar="EXPRESSION", help="what has such a name only, as pytest's -k: then no page")
     parser.add_argument("-n", dest="workers", type=int, default=2, help="xdist workers (default: 2)")
@@ -150,18 +154,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"-o {asked.page}: there is no such page; give a copy of docs/detection.md, whose tables are renewed")
     asked.keep.mkdir(parents=True, exist_ok=True)
     own = {name: os.environ[name] for name in ("ENCODER_PARITY_MRPC", "ENCODER_PARITY_ARTIFACTS") if name in os.environ}
-    runs = asked.runs.split(",")
-    if unknown := set(runs) - set(RUNS):
-        parser.error(f"--runs: there is no {min(unknown)}; choose from {', '.join(RUNS)}")
-    for name in (name for name in RUNS if name in runs):
+    runs = [name for name in RUNS if any(fnmatch.fnmatchcase(name, pattern) for pattern in asked.runs.split(","))]
+    if not runs:
+        parser.error(f"--runs {asked.runs}: there is none of that name; choose from {', '.join(RUNS)}")
+    for name in runs:
         chosen = RUNS[name]
         narrowed = (*chosen[:-1], f"({chosen[-1]}) and ({asked.only})") if asked.only else chosen
         collect(asked.keep / f"{name}.xml", *narrowed, workers=asked.workers, **own, **PLUGIN)
-    if asked.only or len(set(runs)) < len(RUNS):
+    files = {name: asked.keep / f"{name}.xml" for name in RUNS}
+    if asked.only or not all(path.exists() for path in files.values()):
         return
     from tests.detection_page import write  # which is made of this module's names
 
-    write(asked.page, {name: asked.keep / f"{name}.xml" for name in RUNS})
+    write(asked.page, files)
 
 
 if __name__ == "__main__":

@@ -71,14 +71,13 @@ def _cell(entry: tuple[str, list[str]]) -> str:
     return f"**{code}** {' '.join(precisions)}".strip()
 
 
-def counts(runs: Mapping[str, Findings]) -> str:
+def counts(tiny: Findings, full: Findings, tokenizers: Findings) -> str:
     """What was injected, caught and missed, and the false alarms, run by run."""
     rows = {}
-    for name in ("tiny", "full"):
-        injected, built = faulty(f for f in runs[name] if f.precision), right(runs[name])
-        rows[SUBJECTS[name]] = _counted(injected, built)
-        rows[f"{SUBJECTS[name]}, changed without harm"] = _counted([], harmless(runs[name]))
-    rows["tokenizers"] = _counted([f for f in faulty(runs["tiny"]) if not f.precision], [])
+    for name, found in (("tiny", tiny), ("full", full)):
+        rows[SUBJECTS[name]] = _counted(faulty(found), right(found))
+        rows[f"{SUBJECTS[name]}, changed without harm"] = _counted([], harmless(found))
+    rows["tokenizers"] = _counted(faulty(tokenizers), [])
     numbers = ("kinds", "injected", "caught", "not caught", "right variants", "their tests", "false alarms")
     return Table(rows, [Column("run", identity), *(Column(name, name, "{}") for name in numbers)]).markdown()
 
@@ -96,7 +95,7 @@ def unseen(effects: Findings, tiny: Findings, full: Findings) -> str:
     """What no bound sees, with its effect: alone on PyTorch f32, and on labels."""
     groups: dict[tuple[str, str], list[Finding]] = defaultdict(list)
     for finding in faulty((*tiny, *full)):
-        if not finding.failures and finding.precision:
+        if not finding.failures:
             why = reason(finding.fault, finding.backend, finding.precision) or MISSED
             groups[finding.fault, why].append(finding)
     rows = {}
@@ -181,20 +180,20 @@ def conditions() -> str:
 
 
 def write(page: Path, files: Mapping[str, Path]) -> None:
-    """Renew the tables of ``page`` from the JUnit files of the runs ``effects``, ``tiny`` and ``full``."""
+    """Renew the tables of ``page`` from the JUnit files of all runs of ``tests.detection``."""
     runs = {name: read(path, SUBJECTS["full" if name == "full" else "tiny"]) for name, path in files.items()}
-    tiny, full = runs["tiny"], runs["full"]
-    cells, ids = ([f for f in faulty(tiny) if bool(f.precision) is built] for built in (True, False))
+    tiny, full = [f for name, found in runs.items() if name.startswith("tiny-") for f in found], runs["full"]
     blocks: dict[str, Callable[[], str]] = {
         "conditions": conditions,
-        "counts": functools.partial(counts, runs),
-        "tiny_faults": functools.partial(grid, cells),
+        "counts": functools.partial(counts, tiny, full, runs["tokenizers"]),
+        "tiny_faults": functools.partial(grid, faulty(tiny)),
         "full_faults": functools.partial(grid, faulty(full)),
-        "tokenizer_faults": functools.partial(grid, ids),
+        "tokenizer_faults": functools.partial(grid, faulty(runs["tokenizers"])),
         "effects": functools.partial(effect, runs["effects"]),
         "harmless": functools.partial(grid, harmless(tiny)),
         "unseen": functools.partial(unseen, runs["effects"], tiny, full),
         "words": functools.partial(words, tiny),
-        **{f"sensitivity_{name}": functools.partial(sensitivity, runs[name]) for name in ("tiny", "full")},
+        "sensitivity_tiny": functools.partial(sensitivity, tiny),
+        "sensitivity_full": functools.partial(sensitivity, full),
     }
     page.write_text(rendered(page.read_text(encoding="utf-8"), blocks), encoding="utf-8")
