@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.operating_characteristics import number, per_cent
-from fixtures.accuracy import HOLDS, LOSES, MARGIN, word
-from fixtures.tabular import Column, Table
+from fixtures.metrics.accuracy import HOLDS, LOSES, MARGIN, word
+from fixtures.report.table import Column, Table
 
 SEED = 2026
 #: PyTorch f32's accuracy, near what the default model has on MRPC.

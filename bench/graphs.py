@@ -9,10 +9,10 @@ import sys
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-from fixtures.errors import SuiteError, one_line
-from fixtures.integrity import MANIFEST, damage
-from fixtures.paths import place
-from fixtures.store import default_root
+from fixtures.core.errors import SuiteError, one_line
+from fixtures.options.paths import place
+from fixtures.store.manifest import MANIFEST, damage
+from fixtures.store.store import default_root
 
 #: Formats with a graph that Netron draws: ONNX, TFLite, TorchScript.
 GRAPHS = (".onnx", ".tflite", ".pt")

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from bench.simulated import WORLDS, Logs, Machine, World, comparisons, resonating, stopped
-from fixtures import exact
-from fixtures.gate import NOT_SLOWER, SLOWER, judge
-from fixtures.ratio import CONFIDENCE, Ratio, independent
-from fixtures.stopping import LEVEL, LOOKS, Stop, few, judged, narrow
-from fixtures.tabular import Column, Table, identity
-from fixtures.visits import VISITS
+from fixtures.metrics import binomial as exact
+from fixtures.metrics.intervals import CONFIDENCE, Ratio, independent
+from fixtures.report.table import Column, Table, identity
+from fixtures.timing.gate import NOT_SLOWER, SLOWER, judge
+from fixtures.timing.stopping import LEVEL, LOOKS, Stop, few, judged, narrow
+from fixtures.timing.visits import VISITS
 
 GATES = (0.01, 0.02, 0.05)
 SEED = 2026

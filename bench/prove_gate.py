@@ -28,21 +28,21 @@ from typing import Any
 
 import pytest
 
-from fixtures import exact
-from fixtures.conditions import measure
-from fixtures.errors import SuiteError
-from fixtures.gate import CANNOT_TELL, SLOWER, judge
-from fixtures.inputs import timed
-from fixtures.isolation import Session
-from fixtures.paired import Comparison, compare
-from fixtures.ratio import Ratio, independent
-from fixtures.registry import PLUGINS, load
-from fixtures.settings import DEFAULT_MODEL, Settings
-from fixtures.spec import Variant
-from fixtures.stopping import Stop, few, judged, narrow
-from fixtures.tabular import Column, Table, identity
-from fixtures.visits import VISITS
-from fixtures.workshop import Workshop
+from fixtures.core.errors import SuiteError
+from fixtures.core.registry import PLUGINS, load
+from fixtures.core.spec import Variant
+from fixtures.harness.harness import Workshop
+from fixtures.harness.session import Session
+from fixtures.metrics import binomial as exact
+from fixtures.metrics.inputs import timed
+from fixtures.metrics.intervals import Ratio, independent
+from fixtures.options.settings import DEFAULT_MODEL, Settings
+from fixtures.report.table import Column, Table, identity
+from fixtures.timing.gate import CANNOT_TELL, SLOWER, judge
+from fixtures.timing.interleaved import Comparison, compare
+from fixtures.timing.noise import measure
+from fixtures.timing.stopping import Stop, few, judged, narrow
+from fixtures.timing.visits import VISITS
 
 COMPARISONS = "ENCODER_PARITY_COMPARISONS"
 #: Of a stored run: seconds of each visit.

@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from fixtures.errors import SuiteError, one_line
-from fixtures.page import runs, write
+from fixtures.core.errors import SuiteError, one_line
+from fixtures.report.html import runs, write
 
 
 def main(arguments: list[str] | None = None) -> int:

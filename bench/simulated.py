@@ -1,6 +1,6 @@
 """Machines that are only a clock and random numbers: what a comparison says of them can be counted by thousands.
 
-The turns, pairs and verdicts are the suite's own (``fixtures.paired``, ``fixtures.stopping``); simulated is how long an
+The turns, pairs and verdicts are the suite's own (``fixtures.timing.interleaved``, ``fixtures.timing.stopping``); simulated is how long an
 inference takes. No time passes, and every figure comes from a seed.
 """
 
@@ -15,8 +15,8 @@ from itertools import cycle, repeat
 import numpy as np
 import numpy.typing as npt
 
-from fixtures.isolation import Block
-from fixtures.paired import (
+from fixtures.harness.session import Block
+from fixtures.timing.interleaved import (
     DISCARD,
     JITTER,
     TURN_ROUNDS,
@@ -28,7 +28,7 @@ from fixtures.paired import (
     orders,
     replicate,
 )
-from fixtures.stopping import LOOKS, Stop
+from fixtures.timing.stopping import LOOKS, Stop
 
 Logs = npt.NDArray[np.float64]
 Generator = np.random.Generator
@@ -192,6 +192,6 @@ def comparisons(world: World, number: int, seed: int, most: int = LOOKS[-1], jit
 
 
 def stopped(logs: Logs, slow_down: float, stop: Stop) -> Comparison:
-    """What :func:`fixtures.paired.replicate` makes of a comparison's pairs where the second side is slower by ``slow_down``."""
+    """What :func:`fixtures.timing.interleaved.replicate` makes of a comparison's pairs where the second side is slower by ``slow_down``."""
     each = iter(logs + math.log1p(slow_down))
     return replicate(lambda swap: Pair([float(next(each))]), stop, math.inf)

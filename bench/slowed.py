@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.backends._onnx import OnnxRuntimeSession
-from fixtures.registry import backend
-from fixtures.spec import Shape
+from fixtures.core.registry import backend
+from fixtures.core.spec import Shape
 
 
 @backend

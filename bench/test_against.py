@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from fixtures.against import Against, Result
-from fixtures.conditions import in_a_word
-from fixtures.gate import IDENTICAL, SANITY, SLOWER, Verdict, doubt
-from fixtures.settings import Settings
-from fixtures.spec import Variant
-from fixtures.workshop import Workshop
+from fixtures.comparisons.comparison import Against, Result
+from fixtures.core.spec import Variant
+from fixtures.harness.harness import Workshop
+from fixtures.options.settings import Settings
+from fixtures.timing.gate import IDENTICAL, SANITY, SLOWER, Verdict, doubt
+from fixtures.timing.noise import in_a_word
 
 #: Why nothing was measured.
 SAME = "identical: the same file, code and versions"

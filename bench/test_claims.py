@@ -6,13 +6,13 @@ import math
 
 import pytest
 
-from fixtures.claim_check import ELSEWHERE, Checker, Finding
-from fixtures.claim_table import EVENT
-from fixtures.claims import CLAIMS, Claim
-from fixtures.failures import LATENCY
-from fixtures.plugin import known
-from fixtures.settings import Settings
-from fixtures.workshop import Workshop
+from fixtures.comparisons.claim_checker import ELSEWHERE, Checker, Finding
+from fixtures.comparisons.claims import CLAIMS, Claim
+from fixtures.harness.harness import Workshop
+from fixtures.known_failures.entry import LATENCY
+from fixtures.options.settings import Settings
+from fixtures.pytest_plugin.hooks import known
+from fixtures.report.tables.claims import EVENT
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.graph import EVENT, described
-from fixtures.isolation import Session
-from fixtures.spec import Variant
-from fixtures.workshop import Workshop
+from fixtures.core.spec import Variant
+from fixtures.harness.harness import Workshop
+from fixtures.harness.session import Session
+from fixtures.report.operator_graph import EVENT, described
 
 
 @pytest.mark.stage("build")

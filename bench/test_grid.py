@@ -6,13 +6,13 @@ import itertools
 
 import pytest
 
-from fixtures.conditions import measure
-from fixtures.grid import BATCHES, EVENT, LENGTHS
-from fixtures.inputs import timed
-from fixtures.isolation import Session
-from fixtures.settings import Settings
-from fixtures.spec import Variant
-from fixtures.workshop import Workshop
+from fixtures.core.spec import Variant
+from fixtures.harness.harness import Workshop
+from fixtures.harness.session import Session
+from fixtures.metrics.inputs import timed
+from fixtures.options.settings import Settings
+from fixtures.report.tables.grid import BATCHES, EVENT, LENGTHS
+from fixtures.timing.noise import measure
 
 MIN_ROUNDS, MIN_SECONDS = 3, 0.5
 

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
-from fixtures.clock import ChildClock
-from fixtures.limit import Peaks, least_seconds
-from fixtures.registry import REGISTRY
-from fixtures.settings import Settings
-from fixtures.spec import Variant
-from fixtures.visits import VISITS, Visits
-from fixtures.workshop import Checkpoint, Workshop
+from fixtures.core.registry import REGISTRY
+from fixtures.core.spec import Variant
+from fixtures.harness.harness import Checkpoint, Workshop
+from fixtures.options.settings import Settings
+from fixtures.timing.pytest_timer import ChildClock
+from fixtures.timing.roofline import Peaks, least_seconds
+from fixtures.timing.visits import VISITS, Visits
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ import json
 
 import pytest
 
-from fixtures.inputs import timed
-from fixtures.isolation import Session
-from fixtures.profiling import EVENT
-from fixtures.registry import REGISTRY
-from fixtures.settings import Settings
-from fixtures.spec import Variant
-from fixtures.workshop import Workshop
+from fixtures.core.registry import REGISTRY
+from fixtures.core.spec import Variant
+from fixtures.harness.harness import Workshop
+from fixtures.harness.session import Session
+from fixtures.metrics.inputs import timed
+from fixtures.options.settings import Settings
+from fixtures.report.tables.profile import EVENT
 
 ROUNDS = 10
 

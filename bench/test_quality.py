@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from fixtures.accuracy import Evaluation
-from fixtures.assessment import PADDED, SINGLE, Assessment
-from fixtures.spec import Variant
+from fixtures.core.spec import Variant
+from fixtures.harness.assessment import PADDED, SINGLE, Assessment
+from fixtures.metrics.accuracy import Evaluation
 
 
 @pytest.mark.stage("agreement")

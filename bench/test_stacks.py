@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures import stacks
-from fixtures.against import Against
-from fixtures.errors import SuiteError
-from fixtures.settings import Settings
-from fixtures.spec import Variant
-from fixtures.stack_table import EVENT, upgrades
-from fixtures.workshop import Workshop
+from fixtures.comparisons import stacks
+from fixtures.comparisons.comparison import Against
+from fixtures.core.errors import SuiteError
+from fixtures.core.spec import Variant
+from fixtures.harness.harness import Workshop
+from fixtures.options.settings import Settings
+from fixtures.report.tables.stacks import EVENT, upgrades
 
 
 @pytest.mark.against

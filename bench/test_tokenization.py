@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fixtures.clock import ChildClock
-from fixtures.registry import REGISTRY
-from fixtures.report import note
-from fixtures.spec import Tokenization, Variant
-from fixtures.tokenization import Desk, Pair, TokenizerSession, differences
-from fixtures.tokenizer_table import RUNTIMES, share
-from fixtures.workshop import MAX_LENGTH, Workshop
+from fixtures.comparisons.tokenizers import Desk, Pair, TokenizerSession, differences
+from fixtures.core.registry import REGISTRY
+from fixtures.core.spec import Tokenization, Variant
+from fixtures.harness.harness import MAX_LENGTH, Workshop
+from fixtures.report.results import note
+from fixtures.report.tables.tokenizers import RUNTIMES, share
+from fixtures.timing.pytest_timer import ChildClock
 
 pytestmark = pytest.mark.stage("latency")
 MIN_ROUNDS, MIN_SECONDS = 5, 2.0

@@ -22,7 +22,8 @@ from pathlib import Path
 from filelock import FileLock
 from packaging.requirements import Requirement
 
-from fixtures.emulation import CPUS, ROOT, Stack
+from fixtures.options.emulation import CPUS, Stack
+from fixtures.store.source_code import ROOT
 
 #: Debian's name of an architecture.
 DEBIAN = {"x86_64": "amd64", "aarch64": "arm64"}

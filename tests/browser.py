@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fixtures.browser import chromium
+from fixtures.pytest_plugin.browser import chromium
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 375, "height": 760}
 

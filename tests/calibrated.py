@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fixtures import weights
-from fixtures.jobs import data, fine_tune
-from fixtures.machine import this_machine
+from fixtures.core.machine import this_machine
+from fixtures.harness import weight_sources as weights
 from fixtures.models.bert import minilm_l6
+from fixtures.worker.jobs import fine_tune
+from fixtures.worker.jobs import mrpc as data
 from tests.folders import ordinary
 
 Say = Callable[[str], None]

@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fixtures.emulation import CPUS
-from fixtures.isolation import Child
-from fixtures.machine import this_machine
-from fixtures.paths import place
+from fixtures.core.machine import this_machine
+from fixtures.harness.session import Child
+from fixtures.options.emulation import CPUS
+from fixtures.options.paths import place
 from tests.detection import CONFORMANCE, collect
 
 #: What is known to fail may not fail with other weights.

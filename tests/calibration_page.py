@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fixtures.docs import rendered
-from fixtures.precisions import PRECISIONS
-from fixtures.tabular import Column, Table, identity
+from fixtures.core.precisions import PRECISIONS
+from fixtures.report.docs_blocks import rendered
+from fixtures.report.table import Column, Table, identity
 from tests.calibration import Subject
 from tests.detection import Finding, read, sentence
 from tests.detection_page import conditions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from fixtures.code import ROOT
+from fixtures.store.source_code import ROOT
 
 CODE = ("conftest.py", "pytest.ini", "pyproject.toml", "fixtures", "tests", "bench")
 

@@ -12,9 +12,9 @@ import hypothesis
 import pytest
 from filelock import FileLock
 
-from fixtures.plugin import WORKSHOP
-from fixtures.settings import Settings
-from fixtures.workshop import Workshop
+from fixtures.harness.harness import Workshop
+from fixtures.options.settings import Settings
+from fixtures.pytest_plugin.hooks import WORKSHOP
 from tests.nested import run
 from tests.reports import Content
 
@@ -69,7 +69,7 @@ def page(tmp_path: Path) -> Callable[..., Path]:
     """``page(content, ...)`` writes the page and the summary of these contents, no pictures, and returns its index.html."""
 
     def write_page(*contents: Content) -> Path:
-        from fixtures.page import runs, write  # half a second, which collecting need not pay
+        from fixtures.report.html import runs, write  # half a second, which collecting need not pay
 
         for number, one in enumerate(contents):
             (tmp_path / f"run-{number}.json").write_text(json.dumps(one), encoding="utf-8")

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fixtures.registry import load
+from fixtures.core.registry import load
 from tests.faults.spec import HARMLESS, PREFIX
 from tests.nested import run
 

@@ -9,11 +9,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from fixtures.docs import rendered
-from fixtures.machine import this_machine
-from fixtures.precisions import PRECISIONS
-from fixtures.tabular import Column, Table, identity, plain
-from fixtures.versions import versions
+from fixtures.core.machine import this_machine
+from fixtures.core.precisions import PRECISIONS
+from fixtures.core.versions import versions
+from fixtures.report.docs_blocks import rendered
+from fixtures.report.table import Column, Table, identity, plain
 from tests.detection import BUILD, SUBJECTS, Finding, read, sentence
 from tests.faults import FAULTS, tokenizers
 from tests.faults.unseen import reason
@@ -23,7 +23,7 @@ LETTERS = {"test_structure": "S", "test_extents": "X", "test_state": "T", "test_
 PACKAGES = ("torch", "transformers", "onnxruntime", "tensorflow", "ai-edge-litert")
 MISSED = "missed: it is as large as int8's own error on this model; the float build that such a cell starts from is caught"
 Findings = Sequence[Finding]
-#: How far the stage that comes nearest to its bound lies above it (``fixtures.assessment``).
+#: How far the stage that comes nearest to its bound lies above it (``fixtures.harness.assessment``).
 MARGIN = "stage_margin_db"
 
 

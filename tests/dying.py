@@ -10,10 +10,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from fixtures.errors import Crash
-from fixtures.integrity import MANIFEST
-from fixtures.pruning import prune
-from fixtures.store import Request, Store
+from fixtures.core.errors import Crash
+from fixtures.store.eviction import prune
+from fixtures.store.manifest import MANIFEST
+from fixtures.store.store import Request, Store
 
 REQUEST = Request("thing", {"weights": "abc", "precision": "f32"})
 FAILING = Request("failing", {"weights": "none"})

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from fixtures.agreement import sqnr
-from fixtures.inputs import token_ids
-from fixtures.isolation import Session
-from fixtures.spec import Shape, Variant
-from fixtures.workshop import Arrays, Workshop
+from fixtures.core.spec import Shape, Variant
+from fixtures.harness.harness import Arrays, Workshop
+from fixtures.harness.session import Session
+from fixtures.metrics.agreement import sqnr
+from fixtures.metrics.inputs import token_ids
 from tests.faults import states
 from tests.faults.spec import HARMLESS, PREFIX
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fixtures.registry import Arrays, Backend, backend
-from fixtures.spec import Shape
+from fixtures.core.registry import Arrays, Backend, backend
+from fixtures.core.spec import Shape
 from tests import mishaps
 
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fixtures.integrity import MANIFEST, files
-from fixtures.jobs.checkpoint import PICKLE, seeded
-from fixtures.jobs.folder import WEIGHTS
-from fixtures.registry import load
-from fixtures.store import Artifact
+from fixtures.core.registry import load
+from fixtures.store.manifest import MANIFEST, files
+from fixtures.store.store import Artifact
+from fixtures.worker.jobs.checkpoint import PICKLE, seeded
+from fixtures.worker.jobs.checkpoint_files import WEIGHTS
 
 Say = Callable[[str], None]
 _LARGE = {"vocab_size": 8000, "max_position_embeddings": 512, "initializer_range": 0.1}

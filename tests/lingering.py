@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.store import Request
-from fixtures.workshop import Workshop
+from fixtures.harness.harness import Workshop
+from fixtures.store.store import Request
 from tests import mishaps
 
 MOMENT = os.environ.get("LINGER_AT", "")

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.backends import _keras, tflite
-from fixtures.registry import Job
-from fixtures.spec import Shape
+from fixtures.core.registry import Job
+from fixtures.core.spec import Shape
 
 
 def convert(say: Callable[[str], None], out: str, checkpoint: str, tracked: bool) -> dict[str, Any]:

@@ -6,8 +6,8 @@ import os
 from typing import Any
 
 from fixtures import known_failures
-from fixtures.errors import RemoteError
-from fixtures.failures import AGREEMENT, KnownFailure
+from fixtures.core.errors import RemoteError
+from fixtures.known_failures.entry import AGREEMENT, KnownFailure
 
 MALFORMED: dict[str, Any] = {"message": "(", "applies": lambda situation: 1 / 0}
 _change = os.environ["ENCODER_PARITY_MALFORMED"]

@@ -120,8 +120,8 @@ def fills_the_disk_and_crashes(say: Say, out: str) -> None:
 def loses_its_weights(say: Say, out: str) -> None:
     """A SavedModel whose Keras model is tracked beside its function: TFLite's converter then finds no variables."""
     from fixtures.backends import _keras, tflite
-    from fixtures.registry import Job
-    from fixtures.spec import Shape
+    from fixtures.core.registry import Job
+    from fixtures.core.spec import Shape
 
     tf = _keras.import_tensorflow()
     ids = tf.keras.Input((None,), dtype="int32")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fixtures.code import ROOT
+from fixtures.store.source_code import ROOT
 
 #: A cell that is broken today, and one of the same backend that works: what tests/upstream_fixed.py exchanges.
 MENDED = {

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fixtures.code import ROOT
-from fixtures.machine import this_machine
-from fixtures.report import SCHEMA
+from fixtures.core.machine import this_machine
+from fixtures.report.results import SCHEMA
+from fixtures.store.source_code import ROOT
 
 Content = dict[str, Any]
 PLAIN, QUICK = "minilm-l6-onnxruntime-f32", "minilm-l6-onnxruntime-int8_dynamic"

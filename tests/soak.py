@@ -22,9 +22,9 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
-from fixtures.code import ROOT
-from fixtures.store import default_root
-from fixtures.tabular import Column, Table, identity
+from fixtures.report.table import Column, Table, identity
+from fixtures.store.source_code import ROOT
+from fixtures.store.store import default_root
 from tests.nested import command, surroundings
 
 MARK = "SOAK"

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from fixtures.accuracy import Evaluation
-from fixtures.spec import Variant
+from fixtures.core.spec import Variant
+from fixtures.metrics.accuracy import Evaluation
 
 
 @pytest.mark.stage("accuracy")

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from fixtures import exact
-from fixtures.accuracy import (
+from fixtures.harness.labelled_rows import difference, evaluated
+from fixtures.metrics import binomial as exact
+from fixtures.metrics.accuracy import (
     CANNOT_TELL,
     FALSE_ALARM,
     FALSE_COMFORT,
@@ -22,8 +23,7 @@ from fixtures.accuracy import (
     more_rows,
     word,
 )
-from fixtures.jobs.labelled import fingerprint
-from fixtures.labelled import difference, evaluated
+from fixtures.worker.jobs.labelled_rows import fingerprint
 
 #: One per cent of an accuracy of 0.83, which is what the default model has.
 ALLOWED = 0.0083

@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
-from fixtures.agreement import sqnr
-from fixtures.assessment import PADDED, SINGLE, Assessment
-from fixtures.errors import RemoteError
-from fixtures.isolation import Session
-from fixtures.registry import REGISTRY, Backend
-from fixtures.spec import Precision, Variant
-from fixtures.stages import LOGITS, norms, stages
-from fixtures.workshop import Arrays
+from fixtures.core.errors import RemoteError
+from fixtures.core.hidden_states import LOGITS, norms, stages
+from fixtures.core.registry import REGISTRY, Backend
+from fixtures.core.spec import Precision, Variant
+from fixtures.harness.assessment import PADDED, SINGLE, Assessment
+from fixtures.harness.harness import Arrays
+from fixtures.harness.session import Session
+from fixtures.metrics.agreement import sqnr
 
 
 @pytest.mark.stage("agreement")

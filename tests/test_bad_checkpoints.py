@@ -14,13 +14,13 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from fixtures.checkpoints import read_checkpoints
-from fixtures.errors import RemoteError, SuiteError
-from fixtures.isolation import Child
-from fixtures.jobs.checkpoint import PICKLE
-from fixtures.jobs.folder import INDEX, WEIGHTS, Unusable, check
-from fixtures.registry import REGISTRY
-from fixtures.settings import Settings
+from fixtures.core.errors import RemoteError, SuiteError
+from fixtures.core.registry import REGISTRY
+from fixtures.harness.session import Child
+from fixtures.options.checkpoints import read_checkpoints
+from fixtures.options.settings import Settings
+from fixtures.worker.jobs.checkpoint import PICKLE
+from fixtures.worker.jobs.checkpoint_files import INDEX, WEIGHTS, Unusable, check
 from tests.folders import update
 from tests.mutations import documents
 from tests.nested import run
@@ -72,10 +72,10 @@ def child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
 
 
 def job(child: Child, function: str, out: Path, **arguments: Any) -> Any:
-    """What a job of fixtures/jobs/checkpoint.py makes of a folder or a hub id, in ``out``."""
+    """What a job of fixtures/worker/jobs/checkpoint.py makes of a folder or a hub id, in ``out``."""
     out.mkdir()
     given_ = {"out": str(out), "family": "distilbert", "labels": 2, "seed": 1, **arguments}
-    return child.ask("call", timeout=120, target=f"fixtures.jobs.checkpoint:{function}", arguments=given_)["value"]
+    return child.ask("call", timeout=120, target=f"fixtures.worker.jobs.checkpoint:{function}", arguments=given_)["value"]
 
 
 def shard(folder: Path) -> Path:

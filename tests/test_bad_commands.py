@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.code import ROOT
-from fixtures.docs import DOCUMENTS
+from fixtures.report.docs_blocks import DOCUMENTS
+from fixtures.store.source_code import ROOT
 from tests.folders import artifact
 from tests.nested import run
 
@@ -39,7 +39,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
         (("bench.prove_gate",), "error: this is a test; run it with pytest bench/prove_gate.py -s"),
         (("scripts.emulate",), "the following arguments are required: CPU"),
         (("scripts.emulate", "z80"), "invalid choice: 'z80' (choose from"),
-        (("fixtures.docs", "README.md"), "unrecognized arguments: README.md"),
+        (("fixtures.report.docs_blocks", "README.md"), "unrecognized arguments: README.md"),
     ],
 )
 def test_bad_arguments_are_one_sentence(arguments: tuple[str, ...], said: str) -> None:

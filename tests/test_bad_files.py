@@ -13,14 +13,14 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from fixtures import cpus
-from fixtures.baseline import Baseline
-from fixtures.cpus import FIELDS
-from fixtures.errors import SuiteError
-from fixtures.integrity import MANIFEST
-from fixtures.machine import this_machine
-from fixtures.page import runs, write
-from fixtures.spec import Shape, Variant
+from fixtures.comparisons import cross_cpu as cpus
+from fixtures.comparisons.cross_cpu import FIELDS
+from fixtures.core.errors import SuiteError
+from fixtures.core.machine import this_machine
+from fixtures.core.spec import Shape, Variant
+from fixtures.report.html import runs, write
+from fixtures.store.manifest import MANIFEST
+from fixtures.timing.saved_run import Baseline
 from tests.folders import artifact
 from tests.mutations import NO_JSON, changed, documents
 from tests.reports import report, small

@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from fixtures.against import Against
-from fixtures.errors import SuiteError, one_line
-from fixtures.registry import REGISTRY
-from fixtures.settings import GROUP, Settings, read_settings
-from fixtures.workshop import Workshop
+from fixtures.comparisons.comparison import Against
+from fixtures.core.errors import SuiteError, one_line
+from fixtures.core.registry import REGISTRY
+from fixtures.harness.harness import Workshop
+from fixtures.options.settings import GROUP, Settings, read_settings
 from tests.nested import run
 
 #: What stands for a file, a folder, and something that is not there, in the folder where options are read.

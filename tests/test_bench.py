@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.workshop import Workshop
+from fixtures.harness.harness import Workshop
 from tests.nested import run
 
 Bench = Callable[..., CompletedProcess[str]]

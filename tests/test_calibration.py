@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.checkpoints import NAME
-from fixtures.docs import rendered
+from fixtures.options.checkpoints import NAME
+from fixtures.report.docs_blocks import rendered
 from tests.calibration import EMULATED, MRPC, STANDIN, SUBJECTS, Subject, checkpoint, chosen, main
 from tests.calibration_page import alarms, checkpoints, margins, results, write
 

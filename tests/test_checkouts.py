@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.child import PROTOCOL
-from fixtures.code import ROOT
-from fixtures.workshop import Workshop
+from fixtures.harness.harness import Workshop
+from fixtures.store.source_code import ROOT
+from fixtures.worker.server import PROTOCOL
 from tests.checkouts import copied, edit
 from tests.nested import command, run, surroundings
 

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from bench.test_claims import sound
-from fixtures import exact
-from fixtures.claim_check import CANNOT_TELL, FAILS, HOLDS, Checker, Finding, overall
-from fixtures.claims import BOTH, Claim, Size, SpeedUp, Way
-from fixtures.errors import ChildError, RemoteError
-from fixtures.failures import KnownFailure
-from fixtures.paired import Comparison, Pair
-from fixtures.ratio import Ratio
-from fixtures.spec import Variant
-from fixtures.stopping import Stop
-from fixtures.workshop import Workshop
+from fixtures.comparisons.claim_checker import CANNOT_TELL, FAILS, HOLDS, Checker, Finding, overall
+from fixtures.comparisons.claims import BOTH, Claim, Size, SpeedUp, Way
+from fixtures.core.errors import ChildError, RemoteError
+from fixtures.core.spec import Variant
+from fixtures.harness.harness import Workshop
+from fixtures.known_failures.entry import KnownFailure
+from fixtures.metrics import binomial as exact
+from fixtures.metrics.intervals import Ratio
+from fixtures.timing.interleaved import Comparison, Pair
+from fixtures.timing.stopping import Stop
 
 WAY, OTHER = Way("bert-base-uncased", "onnxruntime"), Way("bert-base-uncased", "pytorch")
 CLAIM = Claim("size", "a file has a size", "1 MB", BOTH, (Size(WAY, 1.0),))
@@ -68,7 +68,7 @@ def test_a_speed_up_is_asked_of_pairs_of_processes_until_its_claim_is_known(monk
         asked.append(stop)
         return Comparison(Ratio(1.2, 1.1, 1.3), [Pair([math.log(1.2)])] * 3, None, 1.0)
 
-    monkeypatch.setattr("fixtures.claim_check.compare", compare)
+    monkeypatch.setattr("fixtures.comparisons.claim_checker.compare", compare)
     claim = Claim("faster", "it is faster", "-", BOTH, (SpeedUp(WAY, OTHER, least=1.0), SpeedUp(WAY, OTHER, most=1.15)))
     found = checker(None, RemoteError("not reached")).test(claim)
     assert (found.word, found.intervals) == (CANNOT_TELL, (Ratio(1.2, 1.1, 1.3),) * 2)

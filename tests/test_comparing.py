@@ -12,22 +12,33 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from fixtures.against import Against, Result
-from fixtures.baseline import Baseline
-from fixtures.comparing import read_options, share
-from fixtures.conditions import disturbance, gather
-from fixtures.errors import SuiteError
-from fixtures.gate import CANNOT_TELL, IDENTICAL, NOT_SLOWER, SLOWER, doubt, heading, judge, table
-from fixtures.grid import fit
-from fixtures.interpreter import named
-from fixtures.isolation import Block
-from fixtures.limit import flops
-from fixtures.machine import this_machine
-from fixtures.paired import JITTER, OFFSET, SETTLE, TURN_SECONDS, Comparison, Pair, alternate, orders, replicate, turn
-from fixtures.ratio import LEAST, Ratio, independent, replicated
-from fixtures.spec import Shape, Variant
-from fixtures.stopping import LOOKS, judged, narrow
-from fixtures.workshop import Workshop
+from fixtures.comparisons.comparison import Against, Result
+from fixtures.core.errors import SuiteError
+from fixtures.core.machine import this_machine
+from fixtures.core.spec import Shape, Variant
+from fixtures.harness.harness import Workshop
+from fixtures.harness.interpreter import named
+from fixtures.harness.session import Block
+from fixtures.metrics.intervals import LEAST, Ratio, independent, replicated
+from fixtures.options.comparison import read_options, share
+from fixtures.report.tables.grid import fit
+from fixtures.timing.gate import CANNOT_TELL, IDENTICAL, NOT_SLOWER, SLOWER, doubt, heading, judge, table
+from fixtures.timing.interleaved import (
+    JITTER,
+    OFFSET,
+    SETTLE,
+    TURN_SECONDS,
+    Comparison,
+    Pair,
+    alternate,
+    orders,
+    replicate,
+    turn,
+)
+from fixtures.timing.noise import disturbance, gather
+from fixtures.timing.roofline import flops
+from fixtures.timing.saved_run import Baseline
+from fixtures.timing.stopping import LOOKS, judged, narrow
 
 QUIET = {"cpus": 2.0, "queued": 0.0, "foreign": 0.0, "steal": 0.0, "throttled": 0.0, "heated": 0.0}
 BUSY = {**QUIET, "queued": 0.4, "foreign": 0.08}
@@ -108,7 +119,7 @@ def test_each_side_begins_in_one_of_every_two_pairs_at_random_in_which() -> None
 def test_pauses_and_turns_are_of_no_fixed_length(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     asked: list[float] = []
-    monkeypatch.setattr("fixtures.paired.time.sleep", slept.append)
+    monkeypatch.setattr("fixtures.timing.interleaved.time.sleep", slept.append)
 
     class Recording:
         def rounds(self, seconds: float, at_least: int, discard: int) -> Block:

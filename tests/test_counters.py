@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from fixtures import counters
-from fixtures.code import ROOT
-from fixtures.counters import disturbance
+from fixtures.store.source_code import ROOT
+from fixtures.worker import counters
+from fixtures.worker.counters import disturbance
 
 CPUS = 64
 
@@ -104,7 +104,7 @@ def test_where_no_process_can_be_pinned_every_cpu_counts(feed: Any, monkeypatch:
 
 PINNED_BY_A_RUNTIME = """
 import os, threading
-from fixtures import counters
+from fixtures.worker import counters
 before, done = os.sched_getaffinity(0), threading.Event()
 other = threading.Thread(target=done.wait)
 other.start()
@@ -131,7 +131,7 @@ while True:
 WATCH = """
 import json, os, sys
 import psutil
-from fixtures import counters
+from fixtures.worker import counters
 os.sched_setaffinity(0, {int(sys.argv[1])})
 neighbour = psutil.Process(int(sys.argv[2]))
 used = lambda: sum(neighbour.cpu_times()[:2])

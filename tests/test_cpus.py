@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from fixtures.cpus import DIFFERENT, Difference
-from fixtures.spec import Precision, Variant
+from fixtures.comparisons.cross_cpu import DIFFERENT, Difference
+from fixtures.core.spec import Precision, Variant
 
 
 @pytest.mark.stage("cpus")

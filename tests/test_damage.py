@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from fixtures.errors import RemoteError
-from fixtures.integrity import MANIFEST, damage
-from fixtures.store import Request, Store
+from fixtures.core.errors import RemoteError
+from fixtures.store.manifest import MANIFEST, damage
+from fixtures.store.store import Request, Store
 from tests.dying import REQUEST, build
 
 OTHER = Request("other", {"weights": "other"})

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.registry import REGISTRY
-from fixtures.settings import Settings
-from fixtures.spec import Variant
-from fixtures.store import Request, Store
-from fixtures.workshop import Workshop
+from fixtures.core.registry import REGISTRY
+from fixtures.core.spec import Variant
+from fixtures.harness.harness import Workshop
+from fixtures.options.settings import Settings
+from fixtures.store.store import Request, Store
 from tests.detection import CONFORMANCE, ONCE, PLUGIN, SUBJECTS, Finding, collect, read, sentence
 from tests.faults.unseen import reason
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import Crash, SuiteError
-from fixtures.integrity import damage
-from fixtures.isolation import Child
-from fixtures.pruning import prune
-from fixtures.store import Request, Store
+from fixtures.core.errors import Crash, SuiteError
+from fixtures.harness.session import Child
+from fixtures.store.eviction import prune
+from fixtures.store.manifest import damage
+from fixtures.store.store import Request, Store
 from tests import dying
 from tests.filling import fill
 from tests.nested import run
@@ -113,7 +113,7 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_session_is_one_sentence(
     assert f"cannot write artifacts to {disk}: No space left on device; give a writable folder with --artifacts DIR" in text
     assert "INTERNALERROR" not in text, text[-3000:]
     assert "Traceback" not in text, text[-3000:]
-    assert "fixtures/store.py" not in text, text[-3000:]
+    assert "fixtures/store/store.py" not in text, text[-3000:]
 
 
 @pytest.mark.mounts

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.docs import BLOCKS, DOCUMENTS, rendered
+from fixtures.report.docs_blocks import BLOCKS, DOCUMENTS, rendered
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_generated_blocks_are_up_to_date(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
-    assert rendered(text) == text, "run: python -m fixtures.docs"
+    assert rendered(text) == text, "run: python -m fixtures.report.docs_blocks"
 
 
 def test_every_block_is_in_a_document() -> None:

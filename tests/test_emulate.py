@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.code import ROOT
-from fixtures.emulation import CPUS
+from fixtures.options.emulation import CPUS
+from fixtures.store.source_code import ROOT
 from scripts.emulate import pins
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.workshop import Workshop
+from fixtures.harness.harness import Workshop
 
 pytestmark = [pytest.mark.intel, pytest.mark.arm]
 

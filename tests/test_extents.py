@@ -13,16 +13,16 @@ import numpy.typing as npt
 import pytest
 from threadpoolctl import threadpool_limits
 
-from fixtures import inputs
-from fixtures.agreement import Array, sqnr
-from fixtures.assessment import Yardsticks
-from fixtures.inputs import BATCH_SIZES, Inputs
-from fixtures.isolation import Session
-from fixtures.registry import REGISTRY, Backend
-from fixtures.spec import Precision, Shape, Variant
-from fixtures.stages import stages
-from fixtures.workshop import Arrays, Workshop
-from fixtures.yardstick import violations
+from fixtures.core.hidden_states import stages
+from fixtures.core.registry import REGISTRY, Backend
+from fixtures.core.spec import Precision, Shape, Variant
+from fixtures.harness.assessment import Yardsticks
+from fixtures.harness.harness import Arrays, Workshop
+from fixtures.harness.session import Session
+from fixtures.metrics import inputs
+from fixtures.metrics.agreement import Array, sqnr
+from fixtures.metrics.inputs import BATCH_SIZES, Inputs
+from fixtures.metrics.stage_bounds import violations
 
 #: Least SQNR of a single token or row, by what products compute in. A token whose row of the table is zeros keeps 4 dB (the sum
 #: of three tables of equal variance loses one: 10 log10(1 / (2 - 2 sqrt(2/3)))), one with another's row keeps 2, and a row that

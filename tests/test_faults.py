@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fixtures.registry import Backend
-from fixtures.settings import Settings
-from fixtures.spec import Shape
+from fixtures.core.registry import Backend
+from fixtures.core.spec import Shape
+from fixtures.options.settings import Settings
 from tests.detection import ONCE, PLUGIN, SUBJECTS, Finding, collect, read
 from tests.faults import FAULTS, states
 from tests.faults.runtimes import HIDDEN, SessionFault, heeding

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from fixtures.isolation import Child
-from fixtures.settings import Settings
+from fixtures.harness.session import Child
+from fixtures.options.settings import Settings
 from tests.nested import run
 
 CONFORMANCE = ("tests/test_agreement.py", "tests/test_invariance.py", "tests/test_structure.py", "tests/test_accuracy.py")

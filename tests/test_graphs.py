@@ -10,10 +10,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from fixtures.code import ROOT
-from fixtures.graph import census, layer
-from fixtures.spec import Variant
-from fixtures.workshop import Workshop
+from fixtures.core.spec import Variant
+from fixtures.harness.harness import Workshop
+from fixtures.report.operator_graph import census, layer
+from fixtures.store.source_code import ROOT
 from tests.browser import launched
 
 VARIANT = Variant("bert-base-cased", "tiny", "onnxruntime_fused", "f32")

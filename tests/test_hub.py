@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import SuiteError
-from fixtures.isolation import Child
-from fixtures.registry import REGISTRY
-from fixtures.settings import Settings
-from fixtures.store import Store
-from fixtures.workshop import Workshop
+from fixtures.core.errors import SuiteError
+from fixtures.core.registry import REGISTRY
+from fixtures.harness.harness import Workshop
+from fixtures.harness.session import Child
+from fixtures.options.settings import Settings
+from fixtures.store.store import Store
 from tests import hub
 from tests.nested import run
 
@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments = {"out": str(out), "family": "distilbert", "config": config, "lowercase": False, "seed": 1}
     child = Child("seeded", out.parent / "log", threads=1)
     try:
-        child.ask("call", timeout=120, target="fixtures.jobs.checkpoint:seeded", arguments=arguments)
+        child.ask("call", timeout=120, target="fixtures.worker.jobs.checkpoint:seeded", arguments=arguments)
     finally:
         child.close()
     return out

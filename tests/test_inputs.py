@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fixtures.inputs import LONGEST, ROWS, digest, shortened
+from fixtures.metrics.inputs import LONGEST, ROWS, digest, shortened
 
 PAD, END = 9, 102
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.code import ROOT
-from fixtures.failures import meets
-from fixtures.registry import REGISTRY
-from fixtures.settings import Settings
-from fixtures.stack_docs import STACKS, pins
-from fixtures.stack_table import tables, upgrades
-from fixtures.stacks import GONE, NEITHER, NEW, NEWLY_FAILS, NEWLY_WORKS, Side, state
-from fixtures.workshop import Workshop
+from fixtures.comparisons.stacks import GONE, NEITHER, NEW, NEWLY_FAILS, NEWLY_WORKS, Side, state
+from fixtures.core.registry import REGISTRY
+from fixtures.harness.harness import Workshop
+from fixtures.known_failures.entry import meets
+from fixtures.options.settings import Settings
+from fixtures.report.docs_stacks import STACKS, pins
+from fixtures.report.tables.stacks import tables, upgrades
+from fixtures.store.source_code import ROOT
 from tests.nested import run
 
 

@@ -19,8 +19,8 @@ import psutil
 import pytest
 from filelock import FileLock
 
-from fixtures.code import ROOT
-from fixtures.integrity import MANIFEST, damage
+from fixtures.store.manifest import MANIFEST, damage
+from fixtures.store.source_code import ROOT
 from tests.nested import command, run, surroundings
 
 PATIENCE = 60.0

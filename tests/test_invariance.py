@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.agreement import sqnr
-from fixtures.errors import SuiteError
-from fixtures.isolation import Session
-from fixtures.spec import Precision, Variant
-from fixtures.workshop import Arrays
+from fixtures.core.errors import SuiteError
+from fixtures.core.spec import Precision, Variant
+from fixtures.harness.harness import Arrays
+from fixtures.harness.session import Session
+from fixtures.metrics.agreement import sqnr
 
 pytestmark = [pytest.mark.stage("invariance"), pytest.mark.variants(reference=True)]
 Inputs = dict[str, npt.NDArray[np.int64]]

@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fixtures.code import ROOT
-from fixtures.errors import ChildError, Crash, Hang, RemoteError
-from fixtures.isolation import Child
-from fixtures.wire import decode, encode
+from fixtures.core.codec import decode, encode
+from fixtures.core.errors import ChildError, Crash, Hang, RemoteError
+from fixtures.harness.session import Child
+from fixtures.store.source_code import ROOT
 
 Mishap = Callable[..., Any]
 
@@ -93,7 +93,7 @@ def test_children_die_with_their_parent(tmp_path: Path) -> None:
 import os, sys, time
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
-from fixtures.isolation import Child
+from fixtures.harness.session import Child
 child = Child("orphan", Path({str(tmp_path)!r}) / "log", threads=1)
 print(child.pid, flush=True)
 os.kill(os.getpid(), 9)

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from fixtures import code, versions
-from fixtures.code import ROOT
-from fixtures.isolation import Child
-from fixtures.settings import Settings
-from fixtures.spec import Variant
-from fixtures.versions import closure, requirements
-from fixtures.workshop import Workshop
+from fixtures.core import versions
+from fixtures.core.spec import Variant
+from fixtures.core.versions import closure, requirements
+from fixtures.harness.harness import Workshop
+from fixtures.harness.session import Child
+from fixtures.options.settings import Settings
+from fixtures.store import source_code
 from tests.checkouts import copied, edit
 from tests.nested import command, run, surroundings
 
@@ -26,7 +26,10 @@ INT8 = replace(PYTORCH, backend="onnxruntime", precision="int8_dynamic")
 
 def files(module: str) -> set[str]:
     """The files of the suite that decide what ``module`` does."""
-    return {str(path.relative_to(ROOT / "fixtures")) for path in code.closure(ROOT / f"{module.replace('.', '/')}.py")}
+    return {
+        str(path.relative_to(source_code.ROOT / "fixtures"))
+        for path in source_code.closure(source_code.ROOT / f"{module.replace('.', '/')}.py")
+    }
 
 
 def test_code_is_found_through_imports_inside_functions_too(tmp_path: Path) -> None:
@@ -38,18 +41,18 @@ def test_code_is_found_through_imports_inside_functions_too(tmp_path: Path) -> N
         "pack/stranger.py": "",
     }.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    found = code.closure(tmp_path / "pack" / "first.py", tmp_path)
+    found = source_code.closure(tmp_path / "pack" / "first.py", tmp_path)
     assert {path.stem for path in found} == {"first", "second", "third"}
 
 
 @pytest.mark.parametrize(
     ("module", "decided_by"),
     [
-        ("fixtures.jobs.lower", {"registry.py", "spec.py", "jobs/lower.py"}),
-        ("fixtures.jobs.checkpoint", {"jobs/folder.py", "jobs/_hub.py", "standin.py", "spec.py"}),
+        ("fixtures.worker.jobs.build", {"registry.py", "spec.py", "jobs/lower.py"}),
+        ("fixtures.worker.jobs.checkpoint", {"jobs/folder.py", "jobs/_hub.py", "standin.py", "spec.py"}),
         ("fixtures.backends.pytorch", {"backends/_torch.py", "backends/_calibration.py", "stages.py", "saturation.py"}),
         ("fixtures.backends.tflite", {"backends/_keras.py", "backends/_tflite.py", "stages.py", "registry.py"}),
-        ("fixtures.child", {"padding.py", "wire.py", "registry.py"}),
+        ("fixtures.worker.server", {"padding.py", "wire.py", "registry.py"}),
     ],
 )
 def test_what_decides_is_in_the_digest(module: str, decided_by: set[str]) -> None:
@@ -57,7 +60,7 @@ def test_what_decides_is_in_the_digest(module: str, decided_by: set[str]) -> Non
 
 
 def test_neither_bounds_nor_another_backend_build_anew() -> None:
-    found = files("fixtures.backends.pytorch") | files("fixtures.jobs.lower")
+    found = files("fixtures.backends.pytorch") | files("fixtures.worker.jobs.build")
     assert not {"precisions.py", "backends/tflite.py", "report.py", "plugin.py"} & found
 
 

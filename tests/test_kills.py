@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import Crash
-from fixtures.integrity import damage
-from fixtures.pruning import prune
-from fixtures.store import Store
+from fixtures.core.errors import Crash
+from fixtures.store.eviction import prune
+from fixtures.store.manifest import damage
+from fixtures.store.store import Store
 from tests import dying
 
 Work = Callable[[Path], None]

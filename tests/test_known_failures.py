@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.code import ROOT
-from fixtures.errors import Crash, RemoteError
-from fixtures.failures import ACCURACY, AGREEMENT, BUILD, TOKENIZER, KnownFailure, Situation, Subject
+from fixtures.core.errors import Crash, RemoteError
+from fixtures.core.machine import this_machine
+from fixtures.core.registry import REGISTRY
+from fixtures.core.spec import SIZES, Tokenization, Variant
 from fixtures.known_failures import KNOWN_FAILURES, covering
-from fixtures.machine import this_machine
-from fixtures.registry import REGISTRY
-from fixtures.settings import Settings
-from fixtures.spec import SIZES, Tokenization, Variant
+from fixtures.known_failures.entry import ACCURACY, AGREEMENT, BUILD, TOKENIZER, KnownFailure, Situation, Subject
+from fixtures.options.settings import Settings
+from fixtures.store.source_code import ROOT
 from tests.nested import run
 
 EVERY: list[Subject] = [

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fixtures import mrpc
-from fixtures.jobs import data
-from fixtures.labelled import difference, evaluated
-from fixtures.report import data as about
-from fixtures.sections import data_line
-from fixtures.workshop import Workshop
+from fixtures.harness.harness import Workshop
+from fixtures.harness.labelled_rows import difference, evaluated
+from fixtures.options import mrpc
+from fixtures.report.results import data as about
+from fixtures.report.sections import data_line
+from fixtures.worker.jobs import mrpc as data
 
 MODEL = ("minilm-l6", "tiny")
 HEADER = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n"

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from fixtures.backends import _tflite
-from fixtures.inputs import token_ids
-from fixtures.registry import REGISTRY, load
-from fixtures.spec import Variant
-from fixtures.stages import LOGITS, norms, stages
-from fixtures.workshop import Workshop
+from fixtures.core.hidden_states import LOGITS, norms, stages
+from fixtures.core.registry import REGISTRY, load
+from fixtures.core.spec import Variant
+from fixtures.harness.harness import Workshop
+from fixtures.metrics.inputs import token_ids
 
 load()
 #: Backends whose own graph or file is made to hand its states out, rather than another one, so that no bit may differ.

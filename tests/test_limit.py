@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from fixtures.jobs import peak
-from fixtures.limit import Peaks, flops
-from fixtures.registry import REGISTRY
-from fixtures.spec import Shape, Variant
+from fixtures.core.registry import REGISTRY
+from fixtures.core.spec import Shape, Variant
+from fixtures.timing.roofline import Peaks, flops
+from fixtures.worker.jobs import roofline as peak
 
 AMX = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_int8", "amx_bf16")
 NEOVERSE = ("atomics", "asimddp", "fphp", "asimdhp", "i8mm", "bf16")

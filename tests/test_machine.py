@@ -6,8 +6,8 @@ import platform
 
 import pytest
 
-from fixtures import machine
-from fixtures.machine import Machine, this_machine
+from fixtures.core import machine
+from fixtures.core.machine import Machine, this_machine
 
 
 def test_this_machine_is_described_and_survives_json() -> None:

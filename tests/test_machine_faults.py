@@ -14,18 +14,19 @@ import numpy as np
 import psutil
 import pytest
 
-from fixtures import isolation, processes
-from fixtures.code import ROOT
-from fixtures.countdown import Countdown
-from fixtures.errors import ChildError, Crash, Hang, RemoteError
-from fixtures.integrity import MANIFEST, damage
-from fixtures.isolation import Child, Session
-from fixtures.pruning import prune
-from fixtures.registry import REGISTRY, Backend
-from fixtures.settings import Settings
-from fixtures.spec import Shape
-from fixtures.store import Artifact, Request, Store
-from fixtures.workshop import Workshop
+from fixtures.core.errors import ChildError, Crash, Hang, RemoteError
+from fixtures.core.registry import REGISTRY, Backend
+from fixtures.core.spec import Shape
+from fixtures.harness import pool as processes
+from fixtures.harness import session as isolation
+from fixtures.harness.harness import Workshop
+from fixtures.harness.session import Child, Session
+from fixtures.options.settings import Settings
+from fixtures.pytest_plugin.countdown import Countdown
+from fixtures.store.eviction import prune
+from fixtures.store.manifest import MANIFEST, damage
+from fixtures.store.source_code import ROOT
+from fixtures.store.store import Artifact, Request, Store
 from tests import dying
 from tests.nested import command, surroundings
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures import mrpc
-from fixtures.errors import SuiteError
-from fixtures.isolation import Child
-from fixtures.jobs import data
+from fixtures.core.errors import SuiteError
+from fixtures.harness.session import Child
+from fixtures.options import mrpc
+from fixtures.worker.jobs import mrpc as data
 from tests.nested import run
 
 HEADER = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String"
@@ -103,7 +103,7 @@ def test_quotes_carriage_returns_and_a_byte_order_mark_are_no_fault_and_change_n
     child = Child("data", tmp_path / "log", threads=1)
     try:
         arguments = {"out": str(out), "folder": str(place)}
-        made = child.ask("call", timeout=120, target="fixtures.jobs.data:from_folder", arguments=arguments)
+        made = child.ask("call", timeout=120, target="fixtures.worker.jobs.mrpc:from_folder", arguments=arguments)
     finally:
         child.close()
     assert made["value"]["train_pairs"] == len(GOOD) + 1

@@ -14,9 +14,9 @@ import pytest
 from bench.operating_characteristics import covered, ended, recorded, spent, words
 from bench.prove_gate import contradictions
 from bench.simulated import WORLDS, Logs, comparisons, resonating, stopped
-from fixtures.gate import CANNOT_TELL, NOT_SLOWER, SLOWER, judge
-from fixtures.ratio import CONFIDENCE
-from fixtures.stopping import LEVEL, LOOKS, Stop, few, judged, narrow
+from fixtures.metrics.intervals import CONFIDENCE
+from fixtures.timing.gate import CANNOT_TELL, NOT_SLOWER, SLOWER, judge
+from fixtures.timing.stopping import LEVEL, LOOKS, Stop, few, judged, narrow
 
 NUMBER = 200
 #: Those in which the audits of other gates found errors.

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.page.place import prepare
+from fixtures.report.html.place import prepare
 from tests.browser import opened, problems
 from tests.nested import run
 from tests.reports import PLAIN, Content, other_machine, report
@@ -134,7 +134,7 @@ def hostile(content: Content) -> Content:
 
 @pytest.mark.browser
 def test_text_of_a_file_is_never_markup(content: Content, page: Callable[..., Path]) -> None:
-    from fixtures.page import runs, vega, write
+    from fixtures.report.html import runs, vega, write
 
     index = page(hostile(content), other_machine(hostile(content)))
     charts = write.page(runs.read_all(index.parent.glob("run-*.json"))).charts()

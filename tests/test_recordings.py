@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fixtures.cpus import DIFFERENT, FIELDS, IDENTICAL, ROUNDING, difference
-from fixtures.settings import Settings
+from fixtures.comparisons.cross_cpu import DIFFERENT, FIELDS, IDENTICAL, ROUNDING, difference
+from fixtures.options.settings import Settings
 from tests.nested import run
 
 MODEL = ("--models=bert-base-cased", "--size=tiny", "--backends=onnxruntime", "--precisions=f32")

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from fixtures.countdown import EVERY, Countdown
-from fixtures.gate import CANNOT_TELL, NOT_SLOWER, SLOWER
-from fixtures.page.choice import choose
-from fixtures.page.history import series, steps
-from fixtures.page.runs import Run
-from fixtures.page.view import views
-from fixtures.page.write import slug
-from fixtures.tabular import Column, Table, identity, plain
+from fixtures.pytest_plugin.countdown import EVERY, Countdown
+from fixtures.report.html.choice import choose
+from fixtures.report.html.history import series, steps
+from fixtures.report.html.runs import Run
+from fixtures.report.html.view import views
+from fixtures.report.html.write import slug
+from fixtures.report.table import Column, Table, identity, plain
+from fixtures.timing.gate import CANNOT_TELL, NOT_SLOWER, SLOWER
 from tests.nested import run
 
 DAY = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -169,7 +169,7 @@ def test_progress_is_silent_when_asked_and_reaches_the_terminal_from_workers(
 ) -> None:
     """With a line after every test (EVERY = 0) the count is there, also under xdist, and not under -q."""
     chatty = tmp_path / "chatty.py"
-    chatty.write_text("import fixtures.countdown\nfixtures.countdown.EVERY = 0.0\n", encoding="utf-8")
+    chatty.write_text("import fixtures.pytest_plugin.countdown\nfixtures.countdown.EVERY = 0.0\n", encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     arguments = ("tests/test_figures.py", "-p", "chatty", f"--artifacts={tmp_path / 'store'}")
     said = {name: run(*arguments, *more) for name, more in (("plain", ()), ("quiet", ("-q",)), ("workers", ("-n", "2")))}

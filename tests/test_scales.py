@@ -9,11 +9,11 @@ import numpy.typing as npt
 import pytest
 
 from fixtures.backends._places import Graph, Node, places
-from fixtures.errors import RemoteError
-from fixtures.isolation import Session
-from fixtures.registry import load
-from fixtures.spec import Variant
-from fixtures.workshop import Workshop
+from fixtures.core.errors import RemoteError
+from fixtures.core.registry import load
+from fixtures.core.spec import Variant
+from fixtures.harness.harness import Workshop
+from fixtures.harness.session import Session
 
 load()
 Array = npt.NDArray[np.float64]

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from fixtures import weights
-from fixtures.errors import RemoteError, SuiteError
-from fixtures.isolation import Child
-from fixtures.registry import REGISTRY
-from fixtures.spec import Package
+from fixtures.core.errors import RemoteError, SuiteError
+from fixtures.core.registry import REGISTRY
+from fixtures.core.spec import Package
+from fixtures.harness import weight_sources as weights
+from fixtures.harness.session import Child
 from tests.nested import run
 
 ONE_VARIANT = ("bench/test_quality.py", "--backends=pytorch", "--precisions=f32", "--size=full", "--no-fine-tune")
@@ -27,7 +27,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments = {"family": "distilbert", "config": model.configuration("tiny"), "lowercase": False, "seed": 1}
     child = Child("seeded", out.parent / "log", threads=1)
     try:
-        child.ask("call", timeout=120, target="fixtures.jobs.checkpoint:seeded", arguments={"out": str(out), **arguments})
+        child.ask(
+            "call", timeout=120, target="fixtures.worker.jobs.checkpoint:seeded", arguments={"out": str(out), **arguments}
+        )
     finally:
         child.close()
     return out
@@ -98,7 +100,7 @@ def test_a_folder_of_another_architecture_is_refused(folder: Path, tmp_path: Pat
     arguments = {"out": str(tmp_path / "out"), "source": str(broken), "family": "distilbert", "labels": 2, "seed": 1}
     try:
         with pytest.raises(RemoteError, match=r"^ValueError: .* lacks \d+ encoder weights, such as distilbert\.transformer"):
-            child.ask("call", timeout=120, target="fixtures.jobs.checkpoint:copy", arguments=arguments)
+            child.ask("call", timeout=120, target="fixtures.worker.jobs.checkpoint:copy", arguments=arguments)
     finally:
         child.close()
 

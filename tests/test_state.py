@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fixtures import state
-from fixtures.agreement import sqnr
-from fixtures.code import ROOT
-from fixtures.errors import RemoteError
-from fixtures.inputs import timed
-from fixtures.integrity import MANIFEST
-from fixtures.isolation import Child, Session
-from fixtures.limit import WIDTHS, parameters
-from fixtures.registry import REGISTRY, Arrays
-from fixtures.spec import Precision, Variant
-from fixtures.workshop import Checkpoint, Workshop
+from fixtures.core.errors import RemoteError
+from fixtures.core.registry import REGISTRY, Arrays
+from fixtures.core.spec import Precision, Variant
+from fixtures.harness.harness import Checkpoint, Workshop
+from fixtures.harness.session import Child, Session
+from fixtures.metrics.agreement import sqnr
+from fixtures.metrics.inputs import timed
+from fixtures.store.manifest import MANIFEST
+from fixtures.store.source_code import ROOT
+from fixtures.timing.roofline import WIDTHS, parameters
+from fixtures.worker import side_effects as state
 
 pytestmark = [pytest.mark.stage("invariance"), pytest.mark.variants(size="tiny", reference=True)]
 #: What happens every thousandth time happens in CALLS; an emulator would take minutes for them.
@@ -152,7 +152,7 @@ def test_a_last_bit_that_differs_is_told() -> None:
 
 
 class Right:
-    """A backend of numpy, for :func:`fixtures.state.faults`."""
+    """A backend of numpy, for :func:`fixtures.worker.side_effects.faults`."""
 
     calls = 0
 

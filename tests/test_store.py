@@ -16,10 +16,10 @@ from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.errors import Crash, SuiteError
-from fixtures.integrity import MANIFEST
-from fixtures.pruning import GIB, prune
-from fixtures.store import Artifact, Request, Store
+from fixtures.core.errors import Crash, SuiteError
+from fixtures.store.eviction import GIB, prune
+from fixtures.store.manifest import MANIFEST
+from fixtures.store.store import Artifact, Request, Store
 from tests.dying import REQUEST, build
 
 

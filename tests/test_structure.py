@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fixtures.inputs import token_ids
-from fixtures.isolation import Child, Session
-from fixtures.registry import REGISTRY
-from fixtures.spec import Precision, Variant
-from fixtures.workshop import Workshop
+from fixtures.core.registry import REGISTRY
+from fixtures.core.spec import Precision, Variant
+from fixtures.harness.harness import Workshop
+from fixtures.harness.session import Child, Session
+from fixtures.metrics.inputs import token_ids
 
 pytestmark = pytest.mark.stage("build")
 #: QDQ with a scale for each channel: DequantizeLinear has an axis since opset 13.

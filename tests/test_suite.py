@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from fixtures.code import ROOT
-from fixtures.registry import REGISTRY
-from fixtures.scheduling import scope
-from fixtures.settings import Settings
+from fixtures.core.registry import REGISTRY
+from fixtures.options.settings import Settings
+from fixtures.pytest_plugin.xdist import scope
+from fixtures.store.source_code import ROOT
 from tests.nested import MENDED, SOMETIMES, run, surroundings
 
 FRAMEWORKS = ("torch", "tensorflow", "onnxruntime", "transformers", "onnx", "keras", "keras_hub")

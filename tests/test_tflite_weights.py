@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pytest
 
 from fixtures.backends._tflite_weights import Constant, _constant, lost
-from fixtures.errors import RemoteError
-from fixtures.isolation import Child
+from fixtures.core.errors import RemoteError
+from fixtures.harness.session import Child
 
 Floats = npt.NDArray[np.float32]
 RANDOM = np.random.default_rng(3)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fixtures import tokenizer_table
-from fixtures.spec import Tokenization
-from fixtures.tokenization import Desk, Pair, differences, report, rows
+from fixtures.comparisons.tokenizers import Desk, Pair, differences, report, rows
+from fixtures.core.spec import Tokenization
+from fixtures.report.tables import tokenizers as tokenizer_table
 
 pytestmark = pytest.mark.stage("tokenizer")
 #: Longer than any pair here, even where a tiny vocabulary spells words out: nothing is cut.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.registry import REGISTRY
-from fixtures.workshop import Workshop
+from fixtures.core.registry import REGISTRY
+from fixtures.harness.harness import Workshop
 
 
 @pytest.mark.stage("trial")

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fixtures import child
-from fixtures.child import Host
-from fixtures.inputs import TIMED, timed
-from fixtures.limit import BYTES_A_CYCLE, CYCLES, least_seconds, weights
-from fixtures.registry import Arrays, Backend
-from fixtures.spec import Shape, Variant
+from fixtures.core.registry import Arrays, Backend
+from fixtures.core.spec import Shape, Variant
+from fixtures.metrics.inputs import TIMED, timed
+from fixtures.timing.roofline import BYTES_A_CYCLE, CYCLES, least_seconds, weights
+from fixtures.worker import server as child
+from fixtures.worker.server import Host
 
 SHAPE = Shape(2, 2, 64, 128, 1000, 128, 0, ("input_ids", "attention_mask"))
 

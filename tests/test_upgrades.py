@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from bench.test_stacks import test_stack as compare
-from fixtures.errors import Crash, RemoteError
-from fixtures.failures import ACCURACY, BUILD, KnownFailure
-from fixtures.machine import this_machine
-from fixtures.spec import Variant
+from fixtures.core.errors import Crash, RemoteError
+from fixtures.core.machine import this_machine
+from fixtures.core.spec import Variant
+from fixtures.known_failures.entry import ACCURACY, BUILD, KnownFailure
 
 VARIANT = Variant("minilm-l6", "tiny", "onnxruntime", "f32")
 ROWS = {"input_ids": np.ones((4, 5), np.int64), "attention_mask": np.ones((4, 5), np.int64)}

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from fixtures import report
-from fixtures.errors import Crash, Hang, RemoteError, SuiteError
-from fixtures.sections import measured, table, verdict
-from fixtures.sentences import LONGEST_VERDICT, gist
-from fixtures.store import Store
-from fixtures.tabular import plain
+from fixtures.core.errors import Crash, Hang, RemoteError, SuiteError
+from fixtures.pytest_plugin.usage_errors import LONGEST_VERDICT, gist
+from fixtures.report import results as report
+from fixtures.report.sections import measured, table, verdict
+from fixtures.report.table import plain
+from fixtures.store.store import Store
 
 ID = "minilm-l6-onnxruntime-int8_dynamic"
 

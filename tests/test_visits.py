@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fixtures.conditions import PATIENCE, Measurement, gather, steady
-from fixtures.isolation import Block
-from fixtures.sections import table
-from fixtures.speed_up import speed_up
-from fixtures.visits import ROUNDS_FOR_P95, Latency, Visit
-from fixtures.workshop import Workshop
+from fixtures.harness.harness import Workshop
+from fixtures.harness.session import Block
+from fixtures.report.sections import table
+from fixtures.report.speed_up import speed_up
+from fixtures.timing.noise import PATIENCE, Measurement, gather, steady
+from fixtures.timing.visits import ROUNDS_FOR_P95, Latency, Visit
 from tests.nested import run
 from tests.test_comparing import BUSY, QUIET
 

@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.agreement import sqnr
-from fixtures.alternatives import EVERY, Alternative, told
-from fixtures.arithmetic import FBGEMM, FLOATS, XNNPACK, Activations, Arithmetic, Weights, onnx_dynamic, torch_dynamic
-from fixtures.conformity import Figures
-from fixtures.disturbance import disturbed
-from fixtures.encoder import Array, Encoder, Exact, Inputs
-from fixtures.simulation import quantized_activations, quantized_weights, rounded
-from fixtures.workshop import Workshop
-from fixtures.yardstick import Finding, Yardstick, violations
+from fixtures.core.arithmetic import FBGEMM, FLOATS, XNNPACK, Activations, Arithmetic, Weights, onnx_dynamic, torch_dynamic
+from fixtures.harness.harness import Workshop
+from fixtures.metrics.agreement import sqnr
+from fixtures.metrics.encoder import Array, Encoder, Exact, Inputs
+from fixtures.metrics.matched_filter import EVERY, Alternative, told
+from fixtures.metrics.rounding_noise import disturbed
+from fixtures.metrics.simulation import quantized_activations, quantized_weights, rounded
+from fixtures.metrics.stage_bounds import Finding, Yardstick, violations
+from fixtures.metrics.stagewise import Figures
 
 ONE_OF_EACH = ("bert-base-cased", "distilbert-base-cased", "ibert-roberta-base")
 SHAPES = {"f16": np.float16, "f32": np.float32}

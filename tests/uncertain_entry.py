@@ -7,9 +7,9 @@ import dataclasses
 from typing import Any
 
 from fixtures import known_failures
-from fixtures.errors import RemoteError
-from fixtures.failures import BUILD, KnownFailure
-from fixtures.registry import REGISTRY, Job
+from fixtures.core.errors import RemoteError
+from fixtures.core.registry import REGISTRY, Job
+from fixtures.known_failures.entry import BUILD, KnownFailure
 
 
 def _break(precision: str, message: str) -> None:

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from fixtures.registry import REGISTRY, Job
+from fixtures.core.registry import REGISTRY, Job
 
 RECIPE = "one_gelu_in_pieces"
 _low = REGISTRY.lowerings[("onnxruntime_fused", "f32", "")]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from fixtures.registry import REGISTRY, Cell, Job
+from fixtures.core.registry import REGISTRY, Cell, Job
 from tests.nested import MENDED
 
 

@@ -12,7 +12,7 @@ from unittest import mock
 
 import numpy as np
 
-from fixtures.registry import Job, Lowering
+from fixtures.core.registry import Job, Lowering
 from tests.faults import files
 from tests.faults.patches import KERAS, Patches, during, eager, in_force, masks, traced
 from tests.faults.runtimes import SessionFault

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest import mock
 
-from fixtures.registry import Lowering
+from fixtures.core.registry import Lowering
 from tests.faults.patches import KERAS, Patches, alters, during, eager, in_force, masks, traced
 from tests.faults.runtimes import SessionFault
 from tests.faults.spec import BuildFault, Fault

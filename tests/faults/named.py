@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fixtures.registry import Cell, Job, Lowering
+from fixtures.core.registry import Cell, Job, Lowering
 from tests.faults.parameters import round_matrices
 from tests.faults.spec import CheckpointFault, Config, Fault, Weights, linked
 

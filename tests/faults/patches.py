@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 from unittest import mock
 
-from fixtures.registry import Lowering
+from fixtures.core.registry import Lowering
 
 KERAS = ("tensorflow", "tensorflow_xla", "tflite", "onnxruntime_tensorflow")
 Patches = Iterator[Any]

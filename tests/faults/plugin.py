@@ -6,7 +6,7 @@ suite's own tests are parametrized with them like with any other. A faulty token
 
 from __future__ import annotations
 
-from fixtures.registry import REGISTRY
+from fixtures.core.registry import REGISTRY
 from tests.faults import FAULTS, tokenizers
 from tests.faults.runtimes import SessionFault, heeding
 from tests.faults.spec import register

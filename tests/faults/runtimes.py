@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fixtures.registry import Backend, Cell, Job, Lowering
-from fixtures.spec import Shape
-from fixtures.stages import LOGITS, norms
+from fixtures.core.hidden_states import LOGITS, norms
+from fixtures.core.registry import Backend, Cell, Job, Lowering
+from fixtures.core.spec import Shape
 from tests.faults.spec import Arrays, Fault, linked
 
 HIDDEN = "last_hidden_state"

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fixtures.integrity import MANIFEST
-from fixtures.jobs.folder import WEIGHTS
-from fixtures.registry import REGISTRY, Cell, Job, Lowering
-from fixtures.spec import Shape
+from fixtures.core.registry import REGISTRY, Cell, Job, Lowering
+from fixtures.core.spec import Shape
+from fixtures.store.manifest import MANIFEST
+from fixtures.worker.jobs.checkpoint_files import WEIGHTS
 
 PREFIX = "fault_"
 #: Recipes that change nothing a user would call wrong: no test may fail for them.

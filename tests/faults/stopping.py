@@ -7,7 +7,7 @@ from collections.abc import Generator
 
 import pytest
 
-from fixtures.processes import Processes
+from fixtures.harness.pool import Processes
 from tests.faults.spec import PREFIX
 
 CAUGHT: set[str] = set()

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fixtures.registry import REGISTRY, Tokenizer
+from fixtures.core.registry import REGISTRY, Tokenizer
 from tests.faults.spec import PREFIX
 
 Ids = dict[str, Any]

@@ -6,11 +6,12 @@ import os
 import tempfile
 from pathlib import Path
 
-from fixtures import weights
-from fixtures.jobs import data, fine_tune
-from fixtures.machine import this_machine
+from fixtures.core.machine import this_machine
+from fixtures.core.registry import Job
+from fixtures.harness import weight_sources as weights
 from fixtures.models.bert import minilm_l6
-from fixtures.registry import Job
+from fixtures.worker.jobs import fine_tune
+from fixtures.worker.jobs import mrpc as data
 from tests.faults.spec import TrainingFault
 
 MRPC = "ENCODER_PARITY_MRPC"
