@@ -14,7 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.operating_characteristics import number, per_cent
-from fixtures.metrics.accuracy import HOLDS, LOSES, MARGIN, word
+from fixtures.metrics.accuracy import HOLDS, LOSES, word
+from fixtures.options.comparison import MARGIN
 from fixtures.report.table import Column, Table
 
 SEED = 2026

@@ -11,7 +11,9 @@ from fixtures.comparisons.comparison import Against, Result
 from fixtures.core.spec import Variant
 from fixtures.harness.harness import Workshop
 from fixtures.options.settings import Settings
-from fixtures.timing.gate import IDENTICAL, SANITY, SLOWER, Verdict, doubt
+from fixtures.report.tables.gate import SANITY
+from fixtures.timing import stopping
+from fixtures.timing.gate import IDENTICAL, SLOWER, Verdict, doubt
 from fixtures.timing.noise import in_a_word
 
 #: Why nothing was measured.
@@ -69,7 +71,7 @@ def test_against(
         verdict = None if gate is None else Verdict(IDENTICAL, SAME)
     else:
         doubted = other.unconfirmed() or (None if gate is None else unsound(variant, gate))
-        found = other.measure(variant, asked.stop, asked.budget)
+        found = other.measure(variant, stopping.of(asked), asked.budget)
         measured = figures(found)
         verdict = None if gate is None else found.verdict(gate, doubted)
     if verdict is not None:

@@ -14,6 +14,7 @@ from fixtures.core.spec import Variant
 from fixtures.harness.harness import Workshop
 from fixtures.options.settings import Settings
 from fixtures.report.tables.stacks import EVENT, upgrades
+from fixtures.timing import stopping
 
 
 @pytest.mark.against
@@ -26,7 +27,7 @@ def test_stack(workshop: Workshop, variant: Variant, other: Against, settings: S
     found = stacks.change(before, workshop, variant)
     figures = found.fields()
     if found.state == stacks.BOTH:
-        result = other.measure(variant, settings.comparing.stop, settings.comparing.budget)
+        result = other.measure(variant, stopping.of(settings.comparing), settings.comparing.budget)
         ratio = result.ratio
         figures.update(ratio=ratio.estimate, ratio_low=ratio.low, ratio_high=ratio.high, unstable=result.unstable)
     versions = upgrades(before.installed, workshop.installed)

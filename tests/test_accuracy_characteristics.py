@@ -8,7 +8,8 @@ from __future__ import annotations
 import pytest
 
 from bench.accuracy_characteristics import ACCURACY, words
-from fixtures.metrics.accuracy import CANNOT_TELL, FALSE_ALARM, FALSE_COMFORT, HOLDS, LOSES, MARGIN
+from fixtures.metrics.accuracy import CANNOT_TELL, FALSE_ALARM, FALSE_COMFORT, HOLDS, LOSES
+from fixtures.options.comparison import MARGIN
 from tests.test_operating_characteristics import least, most
 
 NUMBER = 400

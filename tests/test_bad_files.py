@@ -14,10 +14,10 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from fixtures.comparisons import cross_cpu as cpus
-from fixtures.comparisons.cross_cpu import FIELDS
 from fixtures.core.errors import SuiteError
 from fixtures.core.machine import this_machine
 from fixtures.core.spec import Shape, Variant
+from fixtures.options.paths import RECORDING
 from fixtures.report.html import runs, write
 from fixtures.store.manifest import MANIFEST
 from fixtures.timing.saved_run import Baseline
@@ -113,7 +113,7 @@ def recording(tmp_path: Path) -> Path:
 @given(data=st.data())
 def test_a_recording_is_expected_or_refused_by_its_folder(recording: Path, data: st.DataObject) -> None:
     folder = recording / VARIANT.id
-    name = data.draw(st.sampled_from((FIELDS, f"artifact/{MANIFEST}", "inputs.npz", "outputs.npz")))
+    name = data.draw(st.sampled_from((RECORDING, f"artifact/{MANIFEST}", "inputs.npz", "outputs.npz")))
     good = (folder / name).read_bytes()
     cut = data.draw(st.integers(0, 999))
     made = good[: len(good) * cut // 1000] if name.endswith("npz") else data.draw(documents(json.loads(good)))

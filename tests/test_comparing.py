@@ -17,12 +17,14 @@ from fixtures.core.errors import SuiteError
 from fixtures.core.machine import this_machine
 from fixtures.core.spec import Shape, Variant
 from fixtures.harness.harness import Workshop
-from fixtures.harness.interpreter import named
 from fixtures.harness.session import Block
 from fixtures.metrics.intervals import LEAST, Ratio, independent, replicated
 from fixtures.options.comparison import read_options, share
+from fixtures.options.interpreters import named
+from fixtures.report.tables.gate import heading, table
 from fixtures.report.tables.grid import fit
-from fixtures.timing.gate import CANNOT_TELL, IDENTICAL, NOT_SLOWER, SLOWER, doubt, heading, judge, table
+from fixtures.timing import stopping
+from fixtures.timing.gate import CANNOT_TELL, IDENTICAL, NOT_SLOWER, SLOWER, doubt, judge
 from fixtures.timing.interleaved import (
     JITTER,
     OFFSET,
@@ -253,9 +255,9 @@ def test_with_a_gate_a_comparison_ends_when_its_verdict_is_known() -> None:
     """A wide interval that lies within the gate is enough, after three pairs; without a gate it is not, after any number."""
     asked = {"against": "x", "gate": "5%", "within": None, "budget": 1.0, "summary": None}
     wide = Ratio(0.9, 0.8, 1.04)
-    assert read_options(asked.get).stop.now(wide, LOOKS[0])
-    assert not read_options({**asked, "gate": "1%"}.get).stop.now(wide, LOOKS[0])
-    bare = read_options({**asked, "gate": None}.get).stop
+    assert stopping.of(read_options(asked.get)).now(wide, LOOKS[0])
+    assert not stopping.of(read_options({**asked, "gate": "1%"}.get)).now(wide, LOOKS[0])
+    bare = stopping.of(read_options({**asked, "gate": None}.get))
     assert not any(bare.now(wide, pairs) for pairs in range(LOOKS[-1]))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.report.html.place import prepare
+from fixtures.options.report_folder import prepare
 from tests.browser import opened, problems
 from tests.nested import run
 from tests.reports import PLAIN, Content, other_machine, report

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fixtures.comparisons.cross_cpu import DIFFERENT, FIELDS, IDENTICAL, ROUNDING, difference
+from fixtures.comparisons.cross_cpu import DIFFERENT, IDENTICAL, ROUNDING, difference
+from fixtures.options.paths import RECORDING
 from fixtures.options.settings import Settings
 from tests.nested import run
 
@@ -83,7 +84,7 @@ def test_what_is_saved_is_expected_and_what_was_changed_is_found(here: tuple[str
     (folder / VARIANT / "artifact" / "model.onnx").write_bytes(b"x")
     broken = run(*expect)
     assert "is damaged (model.onnx does not match its sha256); save it again" in broken.stdout, broken.stdout[-3000:]
-    (folder / VARIANT / FIELDS).rename(folder / VARIANT / "gone")
+    (folder / VARIANT / RECORDING).rename(folder / VARIANT / "gone")
     missing = run(*expect, "--models=distilbert-base-cased")
     assert "nothing that was asked for is recorded there" in missing.stdout, missing.stdout
 
