@@ -51,7 +51,7 @@ def test_what_a_checkout_does_not_have_is_skipped_with_the_reason(options: tuple
 
 def test_a_checkout_of_another_protocol_is_refused(options: tuple[str, ...], tmp_path: Path) -> None:
     other = copied(tmp_path / "other")
-    edit(other / "fixtures" / "child.py", f"PROTOCOL = {PROTOCOL}", "PROTOCOL = 99")
+    edit(other / "fixtures" / "worker" / "server.py", f"PROTOCOL = {PROTOCOL}", "PROTOCOL = 99")
     found = run(*options, f"--against={other}")
     assert found.returncode == 4
     assert f"--against {other}: its code speaks version 99 of the suite's protocol" in found.stderr

@@ -48,11 +48,11 @@ def test_code_is_found_through_imports_inside_functions_too(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("module", "decided_by"),
     [
-        ("fixtures.worker.jobs.build", {"registry.py", "spec.py", "jobs/lower.py"}),
-        ("fixtures.worker.jobs.checkpoint", {"jobs/folder.py", "jobs/_hub.py", "standin.py", "spec.py"}),
-        ("fixtures.backends.pytorch", {"backends/_torch.py", "backends/_calibration.py", "stages.py", "saturation.py"}),
-        ("fixtures.backends.tflite", {"backends/_keras.py", "backends/_tflite.py", "stages.py", "registry.py"}),
-        ("fixtures.worker.server", {"padding.py", "wire.py", "registry.py"}),
+        ("fixtures.worker.jobs.build", {"core/registry.py", "core/spec.py", "worker/jobs/build.py"}),
+        ("fixtures.worker.jobs.checkpoint", {"worker/jobs/checkpoint_files.py", "worker/jobs/_hub.py", "worker/synthetic_mrpc.py", "core/spec.py"}),
+        ("fixtures.backends.pytorch", {"backends/_torch.py", "backends/_calibration.py", "core/hidden_states.py", "core/isa.py"}),
+        ("fixtures.backends.tflite", {"backends/_keras.py", "backends/_tflite.py", "core/hidden_states.py", "core/registry.py"}),
+        ("fixtures.worker.server", {"worker/static_shapes.py", "core/codec.py", "core/registry.py"}),
     ],
 )
 def test_what_decides_is_in_the_digest(module: str, decided_by: set[str]) -> None:
@@ -61,7 +61,7 @@ def test_what_decides_is_in_the_digest(module: str, decided_by: set[str]) -> Non
 
 def test_neither_bounds_nor_another_backend_build_anew() -> None:
     found = files("fixtures.backends.pytorch") | files("fixtures.worker.jobs.build")
-    assert not {"precisions.py", "backends/tflite.py", "report.py", "plugin.py"} & found
+    assert not {"core/precisions.py", "backends/tflite.py", "report/results.py", "pytest_plugin/hooks.py"} & found
 
 
 def test_versions_are_those_of_all_that_a_package_depends_on() -> None:

@@ -139,7 +139,7 @@ def test_a_confined_process_reads_its_folder_and_libraries(tmp_path: Path) -> No
             with pytest.raises(RemoteError, match=r"^PermissionError"):
                 read(path)
         with pytest.raises(RemoteError, match="lies among the libraries that every process must read"):
-            child.ask("confine", timeout=60, folder=str(inside), beyond=str(ROOT / "fixtures" / "child.py"))
+            child.ask("confine", timeout=60, folder=str(inside), beyond=str(ROOT / "fixtures" / "worker" / "server.py"))
     finally:
         child.close()
 
