@@ -1,7 +1,7 @@
 """Machines that are only a clock and random numbers: what a comparison says of them can be counted by thousands.
 
-The turns, pairs and verdicts are the suite's own (``fixtures.timing.interleaved``, ``fixtures.timing.stopping``); simulated is how long an
-inference takes. No time passes, and every figure comes from a seed.
+The turns, pairs and verdicts are the suite's own (``fixtures.timing.interleaved``, ``fixtures.timing.stopping``); how long
+an inference takes is simulated. No time passes, and every figure comes from a seed.
 """
 
 from __future__ import annotations
@@ -192,6 +192,6 @@ def comparisons(world: World, number: int, seed: int, most: int = LOOKS[-1], jit
 
 
 def stopped(logs: Logs, slow_down: float, stop: Stop) -> Comparison:
-    """What :func:`fixtures.timing.interleaved.replicate` makes of a comparison's pairs where the second side is slower by ``slow_down``."""
+    """What :func:`fixtures.timing.interleaved.replicate` makes of pairs whose second side is slower by ``slow_down``."""
     each = iter(logs + math.log1p(slow_down))
     return replicate(lambda swap: Pair([float(next(each))]), stop, math.inf)

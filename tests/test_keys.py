@@ -49,9 +49,18 @@ def test_code_is_found_through_imports_inside_functions_too(tmp_path: Path) -> N
     ("module", "decided_by"),
     [
         ("fixtures.worker.jobs.build", {"core/registry.py", "core/spec.py", "worker/jobs/build.py"}),
-        ("fixtures.worker.jobs.checkpoint", {"worker/jobs/checkpoint_files.py", "worker/jobs/_hub.py", "worker/synthetic_mrpc.py", "core/spec.py"}),
-        ("fixtures.backends.pytorch", {"backends/_torch.py", "backends/_calibration.py", "core/hidden_states.py", "core/isa.py"}),
-        ("fixtures.backends.tflite", {"backends/_keras.py", "backends/_tflite.py", "core/hidden_states.py", "core/registry.py"}),
+        (
+            "fixtures.worker.jobs.checkpoint",
+            {f"worker/{name}.py" for name in ("jobs/checkpoint_files", "jobs/_hub", "synthetic_mrpc")},
+        ),
+        (
+            "fixtures.backends.pytorch",
+            {"backends/_torch.py", "backends/_calibration.py", "core/hidden_states.py", "core/isa.py"},
+        ),
+        (
+            "fixtures.backends.tflite",
+            {"backends/_keras.py", "backends/_tflite.py", "core/hidden_states.py", "core/registry.py"},
+        ),
         ("fixtures.worker.server", {"worker/static_shapes.py", "core/codec.py", "core/registry.py"}),
     ],
 )
