@@ -31,7 +31,7 @@ import pytest
 from fixtures.core.errors import SuiteError
 from fixtures.core.registry import PLUGINS, load
 from fixtures.core.spec import Variant
-from fixtures.harness.harness import Workshop
+from fixtures.harness.harness import Harness
 from fixtures.harness.session import Session
 from fixtures.metrics import binomial as exact
 from fixtures.metrics.inputs import timed
@@ -112,14 +112,14 @@ def variant(settings: Settings) -> Variant:
 class Proof:
     """Sessions and comparisons of one variant with itself made slower."""
 
-    def __init__(self, workshop: Workshop, settings: Settings) -> None:
-        self.workshop, self.settings, self.variant = workshop, settings, variant(settings)
+    def __init__(self, harness: Harness, settings: Settings) -> None:
+        self.harness, self.settings, self.variant = harness, settings, variant(settings)
 
     def session(self, extra: float) -> Session:
         """A session on the variant whose inferences take ``extra`` seconds longer."""
-        artifact = self.workshop.artifact(self.variant)
-        shape = self.workshop.checkpoint(self.variant.model, self.variant.size).shape
-        child = self.workshop.child("proof", self.settings.threads)
+        artifact = self.harness.artifact(self.variant)
+        shape = self.harness.checkpoint(self.variant.model, self.variant.size).shape
+        child = self.harness.pool.runner("proof", self.settings.threads)
         meta = {**artifact.meta, "extra_seconds": extra}
         return Session(child, "onnxruntime_slowed", artifact.path, meta, shape, self.settings.threads)
 
@@ -143,7 +143,7 @@ class Proof:
                 session.warm_up(*timed(session.shape, self.settings.batch, self.settings.seq_len))
                 return math.log(measure(session, VISIT_SECONDS, 5).median)
             finally:
-                session.child.close()
+                session.worker.close()
 
         medians = list(map(visit, range(2 * VISITS)))
         return independent(medians[::2], medians[1::2])
@@ -213,13 +213,13 @@ def _case(case: dict[str, Any]) -> tuple[str, float]:
 
 
 @pytest.mark.parametrize("load_", ["quiet", "competing"])
-def test_the_gate(load_: str, workshop: Workshop, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gate(load_: str, harness: Harness, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """No limit contradicts: 0.1 % of false alarms, 2.5 % at the gate itself, intervals that hold the truth in 95 %; and when
     quiet, 90 % of slow-downs by twice a gate of 5 % seen."""
     wanted, cases = comparisons(), []
     monkeypatch.setenv(PLUGINS, "bench.slowed")
     load()
-    proof = Proof(workshop, settings)
+    proof = Proof(harness, settings)
     every = [(mode, slow_down) for mode in MODES for slow_down in mode.slow_downs]
     with competition(load_ == "competing"):
         for _, (mode, slow_down) in itertools.product(range(wanted), every):

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from fixtures.comparisons.comparison import Against, Result
+from fixtures.comparisons.comparison import Baseline, Result
 from fixtures.core.spec import Variant
-from fixtures.harness.harness import Workshop
+from fixtures.harness.harness import Harness
 from fixtures.options.settings import Settings
 from fixtures.report.tables.gate import SANITY
 from fixtures.timing import stopping
@@ -21,18 +21,18 @@ SAME = "identical: the same file, code and versions"
 
 
 @pytest.fixture(scope="module")
-def unsound(other: Against, settings: Settings, workshop: Workshop) -> Callable[[Variant, float], str | None]:
+def unsound(other: Baseline, settings: Settings, harness: Harness) -> Callable[[Variant, float], str | None]:
     """Why no variant can be called slower in this run, or None: by OTHER beside itself, which the first variant measures."""
     said: list[str | None] = []
 
     def ask(variant: Variant, gate: float) -> str | None:
         if not said:
-            found = other.itself(variant, gate, settings.comparing.budget)
+            found = other.a_a(variant, gate, settings.comparing.budget)
             said.append(None)
             if found is not None:
                 ratio = found.ratio
                 known = {} if found.unstable else {"ratio": ratio.estimate, "low": ratio.low, "high": ratio.high}
-                workshop.store.record(SANITY, what=other.name(variant), unstable=found.unstable, **known)
+                harness.store.record(SANITY, what=other.name(variant), unstable=found.unstable, **known)
                 said[0] = None if found.unstable else doubt(ratio, gate, found.quiet)
         return said[0]
 
@@ -53,11 +53,11 @@ def figures(found: Result) -> dict[str, Any]:
 
 
 @pytest.mark.against
-@pytest.mark.variants(rivals=True)
+@pytest.mark.variants(compared=True)
 @pytest.mark.stage("latency")
 def test_against(
     variant: Variant,
-    other: Against,
+    other: Baseline,
     settings: Settings,
     unsound: Callable[[Variant, float], str | None],
     row: Callable[..., None],

@@ -8,7 +8,7 @@ import pytest
 
 from fixtures.comparisons.claim_checker import ELSEWHERE, Checker, Finding
 from fixtures.comparisons.claims import CLAIMS, Claim
-from fixtures.harness.harness import Workshop
+from fixtures.harness.harness import Harness
 from fixtures.known_failures.entry import LATENCY
 from fixtures.options.settings import Settings
 from fixtures.pytest_plugin.hooks import known
@@ -16,21 +16,21 @@ from fixtures.report.tables.claims import EVENT
 
 
 @pytest.fixture(scope="module")
-def checker(workshop: Workshop, settings: Settings, pytestconfig: pytest.Config) -> Checker:
+def checker(harness: Harness, settings: Settings, pytestconfig: pytest.Config) -> Checker:
     """Tests claims at ``--size``, the full one by default."""
-    return Checker(workshop, settings.size or "full", lambda variant: known(pytestconfig, variant, LATENCY, "test_latency"))
+    return Checker(harness, settings.size or "full", lambda variant: known(pytestconfig, variant, LATENCY, "test_latency"))
 
 
 @pytest.mark.claims
 @pytest.mark.parametrize("claim", CLAIMS, ids=[claim.id for claim in CLAIMS])
-def test_claim(claim: Claim, checker: Checker, workshop: Workshop) -> None:
+def test_claim(claim: Claim, checker: Checker, harness: Harness) -> None:
     """What the notes saw beside what this machine says; fails where a runtime breaks as nobody knows, or says no figures."""
     found = checker.test(claim)
-    workshop.store.record(
+    harness.store.record(
         EVENT, id=claim.id, sentence=claim.sentence, figures=claim.figures, platform=claim.platform, word=found.word,
         here=found.here,
     )  # fmt: skip
-    assert (found.word == ELSEWHERE) == (claim.platform not in ("both", workshop.target.marker)), found
+    assert (found.word == ELSEWHERE) == (claim.platform not in ("both", harness.target.marker)), found
     assert sound(found), f"{claim.id}: {found.here}"
 
 

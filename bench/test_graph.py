@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from fixtures.core.spec import Variant
-from fixtures.harness.harness import Workshop
+from fixtures.harness.harness import Harness
 from fixtures.harness.session import Session
 from fixtures.report.operator_graph import EVENT, described
 
 
 @pytest.mark.stage("build")
 @pytest.mark.variants(drawn=True)
-def test_graph(workshop: Workshop, variant: Variant, session: Session) -> None:
+def test_graph(harness: Harness, variant: Variant, session: Session) -> None:
     """The second encoder layer is connected, from the hidden state that comes in to the layer norm at its end."""
     found = described(session.graph())
     operators, edges = found["layer"]["operators"], found["layer"]["edges"]
@@ -20,4 +20,4 @@ def test_graph(workshop: Workshop, variant: Variant, session: Session) -> None:
     assert operators, f"{variant.id}: no operator lies between the layer norms of two layers"
     assert -1 in {source for source, _ in edges}, f"{variant.id}: nothing takes the layer's input"
     assert not unused, f"{variant.id}: nothing takes what {[operators[i] for i in sorted(unused)]} give"
-    workshop.store.record(EVENT, variant=variant.id, **found)
+    harness.store.record(EVENT, variant=variant.id, **found)

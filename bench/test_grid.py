@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from fixtures.core.spec import Variant
-from fixtures.harness.harness import Workshop
+from fixtures.harness.harness import Harness
 from fixtures.harness.session import Session
 from fixtures.metrics.inputs import timed
 from fixtures.options.settings import Settings
@@ -19,9 +19,9 @@ MIN_ROUNDS, MIN_SECONDS = 3, 0.5
 
 @pytest.mark.grid
 @pytest.mark.stage("latency")
-def test_grid(workshop: Workshop, settings: Settings, variant: Variant, session: Session) -> None:
+def test_grid(harness: Harness, settings: Settings, variant: Variant, session: Session) -> None:
     """Every cell once, with one thread and with all: median of at least 3 rounds and 0.5 s."""
-    shape = "padded" if "pad_to" in workshop.artifact(variant).meta else "dynamic"
+    shape = "padded" if "pad_to" in harness.artifact(variant).meta else "dynamic"
     for threads in sorted({1, settings.threads}):
         with session.with_threads(threads):
             for batch, length in itertools.product(BATCHES, LENGTHS):
@@ -31,7 +31,7 @@ def test_grid(workshop: Workshop, settings: Settings, variant: Variant, session:
                 found = measure(session, MIN_SECONDS, MIN_ROUNDS)
                 session.confirm()
                 assert min(found.seconds) > 0, f"{variant.id}: a round of 0 s cannot be an inference"
-                workshop.store.record(
+                harness.store.record(
                     EVENT, variant=variant.id, shape=shape, threads=threads, batch=batch, sequence_length=length,
                     median_ms=found.median * 1e3, samples_per_second=batch / found.median, unstable=found.unstable,
                 )  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 
 from fixtures.core.registry import REGISTRY
 from fixtures.core.spec import Variant
-from fixtures.harness.harness import Checkpoint, Workshop
+from fixtures.harness.harness import Checkpoint, Harness
 from fixtures.options.settings import Settings
 from fixtures.timing.pytest_timer import ChildClock
 from fixtures.timing.roofline import Peaks, least_seconds
@@ -39,7 +39,7 @@ def test_visit(variant: Variant, checkpoint: Checkpoint, visits: Visits, visit: 
 @pytest.mark.usefixtures("whole")
 def test_latency(
     request: pytest.FixtureRequest,
-    workshop: Workshop,
+    harness: Harness,
     settings: Settings,
     variant: Variant,
     checkpoint: Checkpoint,
@@ -48,7 +48,7 @@ def test_latency(
     row: Callable[..., None],
 ) -> None:
     """The lowest median of the visits in ms, and how far they lie apart; p95 of all their rounds."""
-    artifact, latency = workshop.artifact(variant), visits.latency(variant)
+    artifact, latency = harness.artifact(variant), visits.latency(variant)
     best = latency.best
     threads = {visit.threads for visit in latency.visits}
     assert threads == {settings.threads}, f"{variant.id} ran with {threads} threads, not with {settings.threads}"
@@ -75,8 +75,8 @@ def test_latency(
     row(**measured)
     benchmark.extra_info.update(
         variant=variant.fields(),
-        machine=workshop.target.fields(),
-        versions=workshop.runtime_versions((*REGISTRY.backends[variant.backend].packages, "numpy")),
+        machine=harness.target.fields(),
+        versions=harness.toolchain.runtime_versions((*REGISTRY.backends[variant.backend].packages, "numpy")),
         weights=checkpoint.origin,
         artifact={"key": artifact.path.name, "sha256": artifact.digest, "meta": dict(artifact.meta)},
         threads=best.threads,

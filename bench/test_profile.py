@@ -8,7 +8,7 @@ import pytest
 
 from fixtures.core.registry import REGISTRY
 from fixtures.core.spec import Variant
-from fixtures.harness.harness import Workshop
+from fixtures.harness.harness import Harness
 from fixtures.harness.session import Session
 from fixtures.metrics.inputs import timed
 from fixtures.options.settings import Settings
@@ -20,7 +20,7 @@ ROUNDS = 10
 @pytest.mark.profile
 @pytest.mark.variants(profiled=True)
 @pytest.mark.stage("latency")
-def test_profile(workshop: Workshop, settings: Settings, variant: Variant, session: Session) -> None:
+def test_profile(harness: Harness, settings: Settings, variant: Variant, session: Session) -> None:
     """Milliseconds of every operator type, and a trace that opens in Perfetto."""
     session.warm_up(*timed(session.shape, settings.batch, settings.seq_len))
     settings.traces.mkdir(parents=True, exist_ok=True)
@@ -28,7 +28,7 @@ def test_profile(workshop: Workshop, settings: Settings, variant: Variant, sessi
     seconds = session.profile(ROUNDS, trace)
     assert json.loads(trace.read_text(encoding="utf-8")), f"{variant.id}: {trace} is empty"
     assert sum(seconds.values()) > 0, f"{variant.id}: the profiler saw no operator"
-    workshop.store.record(
+    harness.store.record(
         EVENT,
         variant=variant.id,
         profiler=REGISTRY.backends[variant.backend].profiler,

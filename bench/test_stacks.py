@@ -8,10 +8,10 @@ from __future__ import annotations
 import pytest
 
 from fixtures.comparisons import stacks
-from fixtures.comparisons.comparison import Against
+from fixtures.comparisons.comparison import Baseline
 from fixtures.core.errors import SuiteError
 from fixtures.core.spec import Variant
-from fixtures.harness.harness import Workshop
+from fixtures.harness.harness import Harness
 from fixtures.options.settings import Settings
 from fixtures.report.tables.stacks import EVENT, upgrades
 from fixtures.timing import stopping
@@ -19,18 +19,18 @@ from fixtures.timing import stopping
 
 @pytest.mark.against
 @pytest.mark.stacks
-def test_stack(workshop: Workshop, variant: Variant, other: Against, settings: Settings) -> None:
+def test_stack(harness: Harness, variant: Variant, other: Baseline, settings: Settings) -> None:
     """Outputs, labels, size and, where both work, the ratio of latencies."""
-    before = other.elsewhere
-    if before is None:
+    before = other.harness
+    if not other.elsewhere:
         raise SuiteError(f"--against {other.text}: to compare stacks, name another environment's Python")
-    found = stacks.change(before, workshop, variant)
+    found = stacks.change(before, harness, variant)
     figures = found.fields()
     if found.state == stacks.BOTH:
         result = other.measure(variant, stopping.of(settings.comparing), settings.comparing.budget)
         ratio = result.ratio
         figures.update(ratio=ratio.estimate, ratio_low=ratio.low, ratio_high=ratio.high, unstable=result.unstable)
-    versions = upgrades(before.installed, workshop.installed)
-    workshop.store.record(EVENT, variant=variant.id, versions=versions, **figures)
+    versions = upgrades(before.toolchain.installed, harness.toolchain.installed)
+    harness.store.record(EVENT, variant=variant.id, versions=versions, **figures)
     wrong = [f"{where}: {why}" for where, why in zip((other.text, "this stack"), found.unexplained, strict=True) if why]
     assert not wrong, f"{variant.id} in {'; '.join(wrong)}"

@@ -14,7 +14,7 @@ import pytest
 from fixtures.comparisons.tokenizers import Desk, Pair, TokenizerSession, differences
 from fixtures.core.registry import REGISTRY
 from fixtures.core.spec import Tokenization, Variant
-from fixtures.harness.harness import MAX_LENGTH, Workshop
+from fixtures.harness.harness import MAX_LENGTH, Harness
 from fixtures.report.results import note
 from fixtures.report.tables.tokenizers import RUNTIMES, share
 from fixtures.timing.pytest_timer import ChildClock
@@ -31,7 +31,7 @@ def tokenizer(tokenization: Tokenization, desk: Desk) -> TokenizerSession:
 
 
 @pytest.fixture(scope="session")
-def inference(workshop: Workshop) -> Inference:
+def inference(harness: Harness) -> Inference:
     """``inference(model, size)``: mean seconds of one real pair at batch 1, unpadded, by runtime, measured once.
 
     The mean over 16 pairs of the dev set at even length quantiles; each pair's median after a steady warm-up.
@@ -39,8 +39,8 @@ def inference(workshop: Workshop) -> Inference:
     known: dict[tuple[str, str], dict[str, float]] = {}
 
     def seconds(variant: Variant) -> float:
-        rows = workshop.probes(variant.model, variant.size)
-        session = workshop.open(variant)
+        rows = harness.probes(variant.model, variant.size)
+        session = harness.open(variant)
         try:
             medians = []
             for i, length in enumerate(rows["attention_mask"].sum(1)):
@@ -48,11 +48,13 @@ def inference(workshop: Workshop) -> Inference:
                 medians.append(statistics.median(session.warm_up(one)[-5:]))
             return statistics.fmean(medians)
         finally:
-            workshop.release(session)
+            harness.pool.release(session)
 
     def measure(model: str, size: str) -> dict[str, float]:
         if (model, size) not in known:
-            variants = [Variant(model, size, *cell) for cell in RUNTIMES if not workshop.absent(REGISTRY.backends[cell[0]])]
+            variants = [
+                Variant(model, size, *cell) for cell in RUNTIMES if not harness.toolchain.absent(REGISTRY.backends[cell[0]])
+            ]
             known[model, size] = {f"{v.backend}_{v.precision}": seconds(v) for v in variants}
         return known[model, size]
 
@@ -60,7 +62,7 @@ def inference(workshop: Workshop) -> Inference:
 
 
 @pytest.fixture
-def timed(request: pytest.FixtureRequest, workshop: Workshop, tokenization: Tokenization) -> Callable[..., list[float]]:
+def timed(request: pytest.FixtureRequest, harness: Harness, tokenization: Tokenization) -> Callable[..., list[float]]:
     """``timed(run, rounds, **facts)``: seconds of every round of ``run``, which returns what the child measured."""
     clock = ChildClock()
     request.node.add_marker(pytest.mark.benchmark(timer=clock, group=f"{tokenization.subject} tokenizers"))
@@ -74,8 +76,8 @@ def timed(request: pytest.FixtureRequest, workshop: Workshop, tokenization: Toke
         packages = REGISTRY.tokenizers[tokenization.tokenizer].packages
         benchmark.extra_info.update(
             tokenization=tokenization.id, model=tokenization.model, size=tokenization.size,
-            tokenizer=tokenization.tokenizer, machine=workshop.target.fields(),
-            versions=workshop.runtime_versions(packages), threads=workshop.settings.threads, max_length=MAX_LENGTH, **facts,
+            tokenizer=tokenization.tokenizer, machine=harness.target.fields(),
+            versions=harness.toolchain.runtime_versions(packages), threads=harness.settings.threads, max_length=MAX_LENGTH, **facts,
         )  # fmt: skip
         # Under xdist pytest-benchmark measures nothing.
         return [] if benchmark.stats is None else list(benchmark.stats.stats.data)
@@ -84,7 +86,7 @@ def timed(request: pytest.FixtureRequest, workshop: Workshop, tokenization: Toke
 
 
 def test_throughput(
-    workshop: Workshop,
+    harness: Harness,
     tokenization: Tokenization,
     desk: Desk,
     tokenizer: TokenizerSession,
@@ -105,12 +107,12 @@ def test_throughput(
     seconds = timed(lambda: tokenizer.time(dev), max(MIN_ROUNDS, math.ceil(MIN_SECONDS / warm)), **facts)
     if seconds:
         facts["tokens_per_second"] = tokens / statistics.median(seconds)
-    note(workshop.store, tokenization, **facts)
+    note(harness.store, tokenization, **facts)
 
 
 def test_single_pairs(
     request: pytest.FixtureRequest,
-    workshop: Workshop,
+    harness: Harness,
     tokenization: Tokenization,
     tokenizer: TokenizerSession,
     inference: Inference,
@@ -131,4 +133,4 @@ def test_single_pairs(
             facts[share(name)] = own / (own + other)
             facts["inference_ms"][name] = other * 1e3
     request.getfixturevalue("benchmark").extra_info.update(facts)
-    note(workshop.store, tokenization, **facts)
+    note(harness.store, tokenization, **facts)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.core.machine import this_machine
-from fixtures.harness.session import Child
+from fixtures.harness.worker_process import WorkerProcess
 from fixtures.options.emulation import CPUS
 from fixtures.options.paths import place
 from tests.detection import CONFORMANCE, collect
@@ -85,7 +85,7 @@ def checkpoint(subject: Subject, keep: Path, mrpc: Path | None) -> Path:
     if said.is_file():
         return folder
     with tempfile.TemporaryDirectory(dir=keep) as scratch:
-        child = Child(subject.name, Path(scratch) / "log", threads=this_machine().cores, say=_say)
+        child = WorkerProcess(subject.name, Path(scratch) / "log", threads=this_machine().cores, say=_say)
         try:
             learnt = _pairs(child, subject.data, keep, mrpc) if subject.data else None
             arguments = {
@@ -106,7 +106,7 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _pairs(child: Child, data: str, keep: Path, mrpc: Path | None) -> Path:
+def _pairs(child: WorkerProcess, data: str, keep: Path, mrpc: Path | None) -> Path:
     folder = keep / f"{data.lower()}-pairs"
     if not folder.is_dir():
         arguments = {"out": str(folder), "mrpc": str(mrpc) if data == MRPC else None}

@@ -12,9 +12,9 @@ import hypothesis
 import pytest
 from filelock import FileLock
 
-from fixtures.harness.harness import Workshop
+from fixtures.harness.harness import Harness
 from fixtures.options.settings import Settings
-from fixtures.pytest_plugin.hooks import WORKSHOP
+from fixtures.pytest_plugin.hooks import HARNESS
 from tests.nested import run
 from tests.reports import Content
 
@@ -33,18 +33,18 @@ hypothesis.settings.load_profile("suite")
 
 def pytest_configure(config: pytest.Config) -> None:
     """An emulator takes as long for two examples as its host for two hundred."""
-    if config.stash[WORKSHOP].target.emulated and not config.getoption("--hypothesis-profile"):
+    if config.stash[HARNESS].target.emulated and not config.getoption("--hypothesis-profile"):
         hypothesis.settings.load_profile("emulated")
 
 
 @pytest.fixture(scope="session")
-def made(workshop: Workshop, settings: Settings) -> Path:
+def made(harness: Harness, settings: Settings) -> Path:
     """The folder of ``pytest bench --report`` on the default model, made once for all workers."""
-    folder = workshop.store.run / "page"
+    folder = harness.store.run / "page"
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
             found = run(
-                "bench", "--models=minilm-l6", f"--artifacts={workshop.store.root}",
+                "bench", "--models=minilm-l6", f"--artifacts={harness.store.root}",
                 "--backends=pytorch,onnxruntime,onnxruntime_fused",
                 "--precisions=f32,int8_dynamic", *([f"--mrpc={settings.mrpc}"] if settings.mrpc else []), f"--report={folder}",
                 "-m", "grid or profile or claims or not grid", "--threads=1", f"--traces={folder}/traces",

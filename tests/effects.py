@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fixtures.core.spec import Shape, Variant
-from fixtures.harness.harness import Arrays, Workshop
+from fixtures.harness.harness import Arrays, Harness
 from fixtures.harness.session import Session
 from fixtures.metrics.agreement import sqnr
 from fixtures.metrics.inputs import token_ids
@@ -51,18 +51,18 @@ def beside() -> dict[Variant, list[Arrays]]:
     return {}
 
 
-def _right(beside: dict[Variant, list[Arrays]], workshop: Workshop, variant: Variant, probes: Arrays) -> list[Arrays]:
+def _right(beside: dict[Variant, list[Arrays]], harness: Harness, variant: Variant, probes: Arrays) -> list[Arrays]:
     right = Variant(variant.model, variant.size, variant.backend, variant.precision)
     if right not in beside:
-        opened = workshop.open(right)
+        opened = harness.open(right)
         beside[right] = [opened.run(inputs) for inputs in stress(opened.shape, probes)]
-        workshop.release(opened)
+        harness.pool.release(opened)
     return beside[right]
 
 
 @pytest.mark.variants(size="tiny")
 def test_effect(
-    workshop: Workshop,
+    harness: Harness,
     variant: Variant,
     session: Session,
     beside: dict[Variant, list[Arrays]],
@@ -72,7 +72,7 @@ def test_effect(
     """A fault changes outputs somewhere, what is harmless in float32 nowhere."""
     found = [
         effect(right, session.run(inputs), inputs["attention_mask"])
-        for right, inputs in zip(_right(beside, workshop, variant, probes), stress(session.shape, probes), strict=True)
+        for right, inputs in zip(_right(beside, harness, variant, probes), stress(session.shape, probes), strict=True)
     ]
     record_property("probes_db", found[0])
     record_property("effect_db", min(found))

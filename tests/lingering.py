@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.harness.harness import Workshop
+from fixtures.harness.harness import Harness
 from fixtures.store.store import Request
 from tests import mishaps
 
@@ -17,14 +17,14 @@ if MOMENT == "collection":
 
 
 @pytest.mark.parametrize("heavy", [False, True])
-def test_build(workshop: Workshop, heavy: bool) -> None:
+def test_build(harness: Harness, heavy: bool) -> None:
     job = "lingers" if ("heavy build" if heavy else "build") == MOMENT else "fine"
 
     def build(out: Path) -> object:
-        return workshop._job(job, f"tests.mishaps:{job}", heavy=heavy, out=str(out))
+        return harness.pool.job(job, f"tests.mishaps:{job}", heavy=heavy, out=str(out))
 
-    workshop.store.get(Request(f"lingering-{heavy}", {"heavy": heavy}, heavy), build)  # type: ignore[arg-type]
+    harness.store.get(Request(f"lingering-{heavy}", {"heavy": heavy}, heavy), build)  # type: ignore[arg-type]
 
 
-def test_run(workshop: Workshop, tmp_path: Path) -> None:
-    workshop.call("run", f"tests.mishaps:{'lingers' if MOMENT == 'run' else 'fine'}", out=str(tmp_path))
+def test_run(harness: Harness, tmp_path: Path) -> None:
+    harness.pool.call("run", f"tests.mishaps:{'lingers' if MOMENT == 'run' else 'fine'}", out=str(tmp_path))

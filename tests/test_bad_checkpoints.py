@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from fixtures.core.errors import RemoteError, SuiteError
 from fixtures.core.registry import REGISTRY
-from fixtures.harness.session import Child
+from fixtures.harness.worker_process import WorkerProcess
 from fixtures.options.checkpoints import read_checkpoints
 from fixtures.options.settings import Settings
 from fixtures.worker.jobs.checkpoint import PICKLE
@@ -39,7 +39,7 @@ GOOD = (
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folders that tests/folders.py makes."""
     root = tmp_path_factory.mktemp("folders")
-    child = Child("folders", root / "log", threads=1)
+    child = WorkerProcess("folders", root / "log", threads=1)
     try:
         child.ask("call", timeout=120, target="tests.folders:make", arguments={"out": str(root)})
     finally:
@@ -60,18 +60,18 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
+def child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
     """One child for every folder that only a framework can judge; its hub is a folder of ``home``."""
     home = tmp_path_factory.mktemp("hub")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_HOME", str(home))
         patch.setenv("HF_HUB_OFFLINE", "1")
-        made = Child("copy", home / "log", threads=1)
+        made = WorkerProcess("copy", home / "log", threads=1)
     yield made
     made.close()
 
 
-def job(child: Child, function: str, out: Path, **arguments: Any) -> Any:
+def job(child: WorkerProcess, function: str, out: Path, **arguments: Any) -> Any:
     """What a job of fixtures/worker/jobs/checkpoint.py makes of a folder or a hub id, in ``out``."""
     out.mkdir()
     given_ = {"out": str(out), "family": "distilbert", "labels": 2, "seed": 1, **arguments}
@@ -202,7 +202,9 @@ def test_no_file_of_a_folder_makes_the_check_fail_otherwise(folders: Path, tmp_p
     assert said.isprintable()
 
 
-def test_what_only_a_framework_sees_is_a_sentence_too(child: Child, copied: Callable[[str], Path], tmp_path: Path) -> None:
+def test_what_only_a_framework_sees_is_a_sentence_too(
+    child: WorkerProcess, copied: Callable[[str], Path], tmp_path: Path
+) -> None:
     cases: tuple[tuple[str, Callable[[Path], Any], str], ...] = (
         ("nan", lambda f: None, "has weights that are NaN or infinite, such as distilbert.transformer.layer.0.ffn"),
         ("small-vocabulary", lambda f: None, "has a tokenizer with ids up to 1132 and a model with 500 tokens"),
@@ -222,7 +224,7 @@ def test_what_only_a_framework_sees_is_a_sentence_too(child: Child, copied: Call
         shutil.rmtree(folder)
 
 
-def test_a_pickle_of_the_hub_is_read_as_weights_and_never_run(child: Child, folders: Path, tmp_path: Path) -> None:
+def test_a_pickle_of_the_hub_is_read_as_weights_and_never_run(child: WorkerProcess, folders: Path, tmp_path: Path) -> None:
     """The child unpickles tensors and nothing else; what a plain ``torch.load`` would run leaves no trace."""
     home = child.log.parent
     for name in ("pickle", "malicious"):
@@ -236,7 +238,7 @@ def test_a_pickle_of_the_hub_is_read_as_weights_and_never_run(child: Child, fold
     assert not (folders / "executed").exists()
 
 
-def test_folders_of_every_kind_are_brought_into_the_store(child: Child, folders: Path, tmp_path: Path) -> None:
+def test_folders_of_every_kind_are_brought_into_the_store(child: WorkerProcess, folders: Path, tmp_path: Path) -> None:
     """Each becomes one file of safetensors in float32 and a tokenizer, and nothing else of it comes along."""
     for name in GOOD:
         made = job(child, "copy", tmp_path / name, source=str(folders / name))

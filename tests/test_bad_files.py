@@ -20,7 +20,7 @@ from fixtures.core.spec import Shape, Variant
 from fixtures.options.paths import RECORDING
 from fixtures.report.html import runs, write
 from fixtures.store.manifest import MANIFEST
-from fixtures.timing.saved_run import Baseline
+from fixtures.timing.saved_run import SavedRun
 from tests.folders import artifact
 from tests.mutations import NO_JSON, changed, documents
 from tests.reports import report, small
@@ -49,7 +49,7 @@ def test_the_small_file_is_a_whole_run(tmp_path: Path) -> None:
     file.write_text(json.dumps(small()), encoding="utf-8")
     found = write.page(runs.read_all([file]))
     assert len(found.charts()) >= 8
-    seconds = Baseline.read(file, this_machine()).ratio(VARIANT, BASE, (1, 1, 128))[0]
+    seconds = SavedRun.read(file, this_machine()).ratio(VARIANT, BASE, (1, 1, 128))[0]
     assert seconds.estimate == pytest.approx(0.5, rel=0.1)
 
 
@@ -81,7 +81,7 @@ def test_a_stored_run_is_compared_with_or_refused_by_its_name(tmp_path: Path, ma
     file.write_bytes(made)
 
     def compare() -> None:
-        ratio, trouble = Baseline.read(file, this_machine()).ratio(VARIANT, BASE, (1, 1, 128))
+        ratio, trouble = SavedRun.read(file, this_machine()).ratio(VARIANT, BASE, (1, 1, 128))
         assert 0 < ratio.low <= ratio.high or (trouble is not None and ratio.high == math.inf)
         str(ratio)
 

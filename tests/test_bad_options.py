@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from fixtures.comparisons.comparison import Against
+from fixtures.comparisons.comparison import Baseline
 from fixtures.core.errors import SuiteError, one_line
 from fixtures.core.registry import REGISTRY
-from fixtures.harness.harness import Workshop
+from fixtures.harness.harness import Harness
 from fixtures.options.settings import GROUP, Settings, read_settings
 from tests.nested import run
 
@@ -109,9 +109,9 @@ def test_every_option_is_tried_with_every_odd_value(
 
 @examples(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(text=st.sampled_from(ODD) | TEXT)
-def test_anything_may_be_compared_with(workshop: Workshop, reading: Callable[[list[str]], Settings], text: str) -> None:
+def test_anything_may_be_compared_with(harness: Harness, reading: Callable[[list[str]], Settings], text: str) -> None:
     """``--against`` is understood, or refused in one line (the plugin shows it through ``one_line``)."""
-    said = refusal(lambda: Against(text, workshop))
+    said = refusal(lambda: Baseline(text, harness))
     assert not said or is_one_sentence(one_line(said)), repr(said)
 
 
@@ -139,11 +139,11 @@ def test_anything_may_be_compared_with(workshop: Workshop, reading: Callable[[li
     ],
 )
 def test_what_is_said(
-    reading: Callable[[list[str]], Settings], workshop: Workshop, tmp_path: Path, arguments: tuple[str, ...], sentence: str
+    reading: Callable[[list[str]], Settings], harness: Harness, tmp_path: Path, arguments: tuple[str, ...], sentence: str
 ) -> None:
     places = {"file": str(tmp_path / FILE), "folder": str(tmp_path / FOLDER)}
     given_ = [text.format(**places) for text in arguments]
-    said = refusal(lambda: Against(reading(given_).comparing.against or "", workshop))
+    said = refusal(lambda: Baseline(reading(given_).comparing.against or "", harness))
     assert sentence.format(**places) in said
 
 

@@ -13,18 +13,18 @@ from typing import Any
 
 import pytest
 
-from fixtures.harness.harness import Workshop
+from fixtures.harness.harness import Harness
 from tests.nested import run
 
 Bench = Callable[..., CompletedProcess[str]]
 
 
 @pytest.fixture
-def bench(workshop: Workshop) -> Bench:
+def bench(harness: Harness) -> Bench:
     """``pytest bench`` on BERT's tiny size with this session's artifacts."""
 
     def call(*arguments: str, models: str = "bert-base-uncased", **environment: Any) -> CompletedProcess[str]:
-        own = ("--size=tiny", f"--models={models}", f"--artifacts={workshop.store.root}", "--seq-len=32")
+        own = ("--size=tiny", f"--models={models}", f"--artifacts={harness.store.root}", "--seq-len=32")
         return run("bench", *own, *arguments, **environment)
 
     return call

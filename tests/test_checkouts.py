@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.harness.harness import Workshop
+from fixtures.harness.harness import Harness
 from fixtures.store.source_code import ROOT
 from fixtures.worker.server import PROTOCOL
 from tests.checkouts import copied, edit
@@ -20,9 +20,9 @@ SLOWED = f"        import time\n\n        time.sleep(0.05)\n{INVOKE}"
 
 
 @pytest.fixture
-def options(workshop: Workshop) -> tuple[str, ...]:
+def options(harness: Harness) -> tuple[str, ...]:
     return ("bench", "--models=bert-base-cased", "--size=tiny", "--backends=onnxruntime", "--precisions=f32", "--seq-len=32",
-            f"--artifacts={workshop.store.root}", "-k=not opset11", "--gate=20%", "--budget=60")  # fmt: skip
+            f"--artifacts={harness.store.root}", "-k=not opset11", "--gate=20%", "--budget=60")  # fmt: skip
 
 
 def test_code_that_became_slower_fails_the_gate_and_faster_code_passes(options: tuple[str, ...], tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from fixtures.comparisons.claim_checker import CANNOT_TELL, FAILS, HOLDS, Checke
 from fixtures.comparisons.claims import BOTH, Claim, Size, SpeedUp, Way
 from fixtures.core.errors import ChildError, RemoteError
 from fixtures.core.spec import Variant
-from fixtures.harness.harness import Workshop
+from fixtures.harness.harness import Harness
 from fixtures.known_failures.entry import KnownFailure
 from fixtures.metrics import binomial as exact
 from fixtures.metrics.intervals import Ratio
@@ -35,10 +35,10 @@ def checker(known: KnownFailure | None, error: ChildError) -> Checker:
         raise error
 
     settings = SimpleNamespace(comparing=SimpleNamespace(budget=1.0))
-    workshop = SimpleNamespace(
+    harness = SimpleNamespace(
         absent=lambda backend: (), artifact=artifact, target=SimpleNamespace(marker="intel"), settings=settings
     )
-    return Checker(cast("Workshop", workshop), "full", lambda variant: known)
+    return Checker(cast("Harness", harness), "full", lambda variant: known)
 
 
 def test_a_runtime_that_breaks_as_is_known_leaves_a_claim_open() -> None:

@@ -12,11 +12,11 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from fixtures.comparisons.comparison import Against, Result
+from fixtures.comparisons.comparison import Baseline, Result
 from fixtures.core.errors import SuiteError
 from fixtures.core.machine import this_machine
 from fixtures.core.spec import Shape, Variant
-from fixtures.harness.harness import Workshop
+from fixtures.harness.harness import Harness
 from fixtures.harness.session import Block
 from fixtures.metrics.intervals import LEAST, Ratio, independent, replicated
 from fixtures.options.comparison import read_options, share
@@ -39,7 +39,7 @@ from fixtures.timing.interleaved import (
 )
 from fixtures.timing.noise import disturbance, gather
 from fixtures.timing.roofline import flops
-from fixtures.timing.saved_run import Baseline
+from fixtures.timing.saved_run import SavedRun
 from fixtures.timing.stopping import LOOKS, judged, narrow
 
 QUIET = {"cpus": 2.0, "queued": 0.0, "foreign": 0.0, "steal": 0.0, "throttled": 0.0, "heated": 0.0}
@@ -299,7 +299,7 @@ def test_a_stored_run_is_judged_by_the_spread_between_its_processes(tmp_path: Pa
     """Three visits that differ by 10 %: the interval is wide, however alike the rounds of each are."""
     import scipy.stats  # half a second, which collecting need not pay
 
-    baseline = Baseline.read(stored(tmp_path, lambda content: None), this_machine())
+    baseline = SavedRun.read(stored(tmp_path, lambda content: None), this_machine())
     ratio, trouble = baseline.ratio(OTHER, BASE, (2, 1, 128))
     expected = scipy.stats.ttest_ind(*np.log([[9, 10, 10 / 0.9], [18, 20, 20 / 0.9]]), equal_var=False)
     low, high = expected.confidence_interval(0.95)
@@ -315,14 +315,14 @@ def test_a_stored_run_without_several_processes_tells_nothing(tmp_path: Path, vi
         info = content["benchmarks"][1]["extra_info"]
         info.pop("visits") if visits is None else info.update(visits=visits)
 
-    ratio, trouble = Baseline.read(stored(tmp_path, without), this_machine()).ratio(OTHER, BASE, (2, 1, 128))
+    ratio, trouble = SavedRun.read(stored(tmp_path, without), this_machine()).ratio(OTHER, BASE, (2, 1, 128))
     assert trouble == f"run.json has {len(visits or [])} processes of {OTHER.id}, 3 are needed: measure it again"
     assert judge(ratio, 0.05, trouble, 0).word == CANNOT_TELL
 
 
-def against(text: str = "pytorch-f32", **artifacts: Any) -> Against:
-    """What ``--against`` names, in a workshop that has only what ``artifacts`` says."""
-    return Against(text, cast("Workshop", SimpleNamespace(**artifacts)))
+def against(text: str = "pytorch-f32", **artifacts: Any) -> Baseline:
+    """What ``--against`` names, in a harness that has only what ``artifacts`` says."""
+    return Baseline(text, cast("Harness", SimpleNamespace(**artifacts)))
 
 
 def test_on_a_stored_run_nothing_is_slower(tmp_path: Path) -> None:
@@ -338,7 +338,7 @@ def test_on_a_stored_run_nothing_is_slower(tmp_path: Path) -> None:
 
 
 def built(digest: str, **versions: str) -> Any:
-    """A workshop where these versions run, whose artifacts all have that content."""
+    """A harness where these versions run, whose artifacts all have that content."""
     made = SimpleNamespace(digest=digest, meta={})
     return SimpleNamespace(artifact=lambda variant: made, runs_by=lambda variant: versions)
 
@@ -351,7 +351,7 @@ def test_what_would_run_the_same_file_by_the_same_code_and_packages_is_identical
     digest: str, versions: dict[str, str], same: bool
 ) -> None:
     other = against(**vars(built("a", numpy="1")))
-    other.elsewhere = built(digest, **versions)
+    other.harness = built(digest, **versions)
     assert other.identical(OTHER) is same
 
 
@@ -373,13 +373,13 @@ def test_another_backend_is_not_identical_though_the_file_is() -> None:
 )
 def test_a_stored_run_that_will_not_do(tmp_path: Path, change: Callable[[dict[str, Any]], None], message: str) -> None:
     with pytest.raises(SuiteError, match=message):
-        Baseline.read(stored(tmp_path, change), this_machine())
+        SavedRun.read(stored(tmp_path, change), this_machine())
 
 
 def test_a_stored_run_that_is_no_json(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("<html>", encoding="utf-8")
     with pytest.raises(SuiteError, match="it cannot be read as JSON"):
-        Baseline.read(tmp_path / "run.json", this_machine())
+        SavedRun.read(tmp_path / "run.json", this_machine())
 
 
 def test_an_interpreter_is_asked_whether_it_is_one(tmp_path: Path) -> None:

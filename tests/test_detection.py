@@ -10,7 +10,7 @@ import pytest
 
 from fixtures.core.registry import REGISTRY
 from fixtures.core.spec import Variant
-from fixtures.harness.harness import Workshop
+from fixtures.harness.harness import Harness
 from fixtures.options.settings import Settings
 from fixtures.store.store import Request, Store
 from tests.detection import CONFORMANCE, ONCE, PLUGIN, SUBJECTS, Finding, collect, read, sentence
@@ -29,10 +29,10 @@ QUICK = (
 
 
 @pytest.fixture(scope="module")
-def findings(tmp_path_factory: pytest.TempPathFactory, settings: Settings, workshop: Workshop) -> list[Finding]:
+def findings(tmp_path_factory: pytest.TempPathFactory, settings: Settings, harness: Harness) -> list[Finding]:
     """What the suite's own tests say of QUICK, in a pytest of its own."""
     junit = tmp_path_factory.mktemp("detection") / "quick.xml"
-    options = (f"--artifacts={workshop.store.root}", *([f"--mrpc={settings.mrpc}"] if settings.mrpc else []))
+    options = (f"--artifacts={harness.store.root}", *([f"--mrpc={settings.mrpc}"] if settings.mrpc else []))
     collect(junit, *QUICK, *options, workers=1, **PLUGIN)
     return read(junit, SUBJECTS["tiny"])
 
@@ -85,10 +85,10 @@ HARMS: dict[Callable[[Path, Path], None], str] = {
 
 @pytest.mark.stage("build")
 @pytest.mark.variants(size="tiny")
-def test_a_broken_artifact_is_never_served(workshop: Workshop, variant: Variant, tmp_path: Path) -> None:
+def test_a_broken_artifact_is_never_served(harness: Harness, variant: Variant, tmp_path: Path) -> None:
     """Of every backend, the artifact as it is in the store: with a bit that flipped, or another one under the right name."""
-    artifact = workshop.artifact(variant)
-    other = workshop.artifact(REGISTRY.reference(variant.model, variant.size))
+    artifact = harness.artifact(variant)
+    other = harness.artifact(REGISTRY.reference(variant.model, variant.size))
     request = Request(artifact.manifest["name"], artifact.manifest["inputs"])
 
     def build(out: Path) -> dict[str, object]:

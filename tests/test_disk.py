@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.core.errors import Crash, SuiteError
-from fixtures.harness.session import Child
+from fixtures.harness.worker_process import WorkerProcess
 from fixtures.store.eviction import prune
 from fixtures.store.manifest import damage
 from fixtures.store.store import Request, Store
@@ -44,7 +44,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_child_that_fills_the_disk_is_one_sentence(disk: Path, job: str) -> None:
     """Whatever its library calls it."""
     store = Store(disk, "run", print)
-    child = Child(job, store.run / "child.log", threads=1)
+    child = WorkerProcess(job, store.run / "child.log", threads=1)
     request = Request("thing", {"job": job})
     try:
         with pytest.raises(SuiteError, match=SENTENCE):
@@ -142,7 +142,7 @@ def test_a_limit_on_the_size_of_files_is_one_sentence(tmp_path: Path) -> None:
     store = Store(tmp_path, "run", print)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, limits[1]))
     try:
-        child = Child("numpy", store.run / "child.log", threads=1)
+        child = WorkerProcess("numpy", store.run / "child.log", threads=1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     try:

@@ -17,7 +17,7 @@ from fixtures.core.hidden_states import stages
 from fixtures.core.registry import REGISTRY, Backend
 from fixtures.core.spec import Precision, Shape, Variant
 from fixtures.harness.assessment import Yardsticks
-from fixtures.harness.harness import Arrays, Workshop
+from fixtures.harness.harness import Arrays, Harness
 from fixtures.harness.session import Session
 from fixtures.metrics import inputs
 from fixtures.metrics.agreement import Array, sqnr
@@ -119,7 +119,7 @@ def judge(variant: Variant, session: Session, yardsticks: Yardsticks) -> Judge |
 @pytest.mark.stage("agreement")
 @pytest.mark.variants(size="tiny")
 def test_every_token_of_the_vocabulary(
-    workshop: Workshop, variant: Variant, precision: Precision, session: Session, judge: Judge | None
+    harness: Harness, variant: Variant, precision: Precision, session: Session, judge: Judge | None
 ) -> None:
     """Its embedding, in its own place; where no stage is shown, what becomes of it."""
     batch = inputs.vocabulary(session.shape)
@@ -128,7 +128,7 @@ def test_every_token_of_the_vocabulary(
         why = [text for part in parts for text in judge(_part(batch, part), ["embeddings"])]
         assert not why, f"{variant.id}: {why}"
         return
-    expected = workshop.reference(variant.model, variant.size, batch)["last_hidden_state"]
+    expected = harness.reference(variant.model, variant.size, batch)["last_hidden_state"]
     far = too_far_tokens(expected, session.run, batch, LEAST_DB[precision.arithmetic])
     assert far is None, f"{variant.id}: {far}"
 
@@ -139,7 +139,7 @@ def _part(batch: Inputs, start: int) -> Inputs:
 
 @pytest.mark.stage("agreement")
 def test_every_position_and_the_longest_padding(
-    workshop: Workshop, variant: Variant, precision: Precision, session: Session, probes: Arrays, judge: Judge | None
+    harness: Harness, variant: Variant, precision: Precision, session: Session, probes: Arrays, judge: Judge | None
 ) -> None:
     """Stage by stage; and end to end, where a format's own noise leaves something to be seen there."""
     batch = inputs.long_rows(session.shape, probes, LONG_ROWS[variant.size])
@@ -147,7 +147,7 @@ def test_every_position_and_the_longest_padding(
         why = judge(batch, stages(session.shape.layers))
         assert not why, f"{variant.id}: {why}"
     if judge is None or precision.arithmetic != "int8":
-        expected = workshop.reference(variant.model, variant.size, batch)
+        expected = harness.reference(variant.model, variant.size, batch)
         far = too_far_rows(expected, session.run(batch), batch, LEAST_DB[precision.arithmetic])
         assert far is None, f"{variant.id}: {far}"
 
@@ -155,7 +155,7 @@ def test_every_position_and_the_longest_padding(
 @pytest.mark.stage("invariance")
 @pytest.mark.variants(size="tiny")
 def test_every_batch_size(
-    workshop: Workshop, variant: Variant, precision: Precision, session: Session, probes: Arrays, reference: Arrays
+    harness: Harness, variant: Variant, precision: Precision, session: Session, probes: Arrays, reference: Arrays
 ) -> None:
     """A row among others as invariance has it, and among copies of itself, where nothing but the order of sums differs: as much
     as on two CPUs at most."""
@@ -163,7 +163,7 @@ def test_every_batch_size(
     for name in ("attention_mask", "token_type_ids"):  # every other row is padded, so that the mask matters in each batch
         if name in batch:
             batch[name][1::2, -PADDING:] = 0
-    sizes = COMPILED_SIZES if "pad_to" in workshop.artifact(variant).meta else BATCH_SIZES
+    sizes = COMPILED_SIZES if "pad_to" in harness.artifact(variant).meta else BATCH_SIZES
     scale, tolerance = float(np.sqrt(np.mean(reference["logits"] ** 2))), precision.tolerance
     why = too_far_in_company(session.run, batch, sizes, scale, tolerance.invariance_db, tolerance.cpus_db)
     assert why is None, f"{variant.id}: {why}"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.harness.session import Child
+from fixtures.harness.worker_process import WorkerProcess
 from fixtures.options.settings import Settings
 from tests.nested import run
 
@@ -42,13 +42,15 @@ GEOMETRIES: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
-    made = Child("geometries", tmp_path_factory.mktemp("geometries") / "log", threads=1)
+def child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
+    made = WorkerProcess("geometries", tmp_path_factory.mktemp("geometries") / "log", threads=1)
     yield made
     made.close()
 
 
-def conform(child: Child, settings: Settings, tmp_path: Path, fields: dict[str, Any], *options: str, timeout: float) -> str:
+def conform(
+    child: WorkerProcess, settings: Settings, tmp_path: Path, fields: dict[str, Any], *options: str, timeout: float
+) -> str:
     """What the conformance tests print of a checkpoint with these ``fields``, when they pass."""
     folder = tmp_path / "folder"
     child.ask("call", timeout=120, target="tests.folders:ordinary", arguments={"out": str(folder), **fields})
@@ -59,7 +61,7 @@ def conform(child: Child, settings: Settings, tmp_path: Path, fields: dict[str, 
 
 
 @pytest.mark.parametrize("fields", [UNUSUAL, GEOMETRIES["a feed-forward that narrows"]], ids=["unusual", "narrowing"])
-def test_a_users_model_conforms(child: Child, settings: Settings, tmp_path: Path, fields: dict[str, Any]) -> None:
+def test_a_users_model_conforms(child: WorkerProcess, settings: Settings, tmp_path: Path, fields: dict[str, Any]) -> None:
     """On one runtime, in float32 and int8, what depends on a geometry: the rest is for the night."""
     said = conform(
         child, settings, tmp_path, fields, "--backends=onnxruntime", "--precisions=f32,int8_static", "-k", BRIEF, timeout=300
@@ -70,7 +72,7 @@ def test_a_users_model_conforms(child: Child, settings: Settings, tmp_path: Path
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", GEOMETRIES)
-def test_every_geometry_conforms_everywhere(child: Child, settings: Settings, tmp_path: Path, name: str) -> None:
+def test_every_geometry_conforms_everywhere(child: WorkerProcess, settings: Settings, tmp_path: Path, name: str) -> None:
     conform(child, settings, tmp_path, GEOMETRIES[name], timeout=3600)
 
 
@@ -78,7 +80,7 @@ def test_every_geometry_conforms_everywhere(child: Child, settings: Settings, tm
 @pytest.mark.parametrize("segments", [True, False])
 @pytest.mark.parametrize("intermediate", [4, 8, 12])
 def test_down_projections_are_found_whatever_their_widths(
-    child: Child, tmp_path: Path, intermediate: int, segments: bool
+    child: WorkerProcess, tmp_path: Path, intermediate: int, segments: bool
 ) -> None:
     """Narrower than the hidden state, as wide, and wider."""
     arguments = {"out": str(tmp_path), "hidden": 8, "intermediate": intermediate, "segments": segments}

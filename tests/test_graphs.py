@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from fixtures.core.spec import Variant
-from fixtures.harness.harness import Workshop
+from fixtures.harness.harness import Harness
 from fixtures.report.operator_graph import census, layer
 from fixtures.store.source_code import ROOT
 from tests.browser import launched
@@ -20,9 +20,9 @@ VARIANT = Variant("bert-base-cased", "tiny", "onnxruntime_fused", "f32")
 
 
 @contextmanager
-def served(workshop: Workshop, variant: str) -> Iterator[str]:
+def served(harness: Harness, variant: str) -> Iterator[str]:
     """The address at which the command serves a variant's graph."""
-    command = [sys.executable, "-m", "bench.graphs", variant, "--no-browser", "--artifacts", str(workshop.store.root)]
+    command = [sys.executable, "-m", "bench.graphs", variant, "--no-browser", "--artifacts", str(harness.store.root)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         assert process.stdout is not None
@@ -38,10 +38,10 @@ def served(workshop: Workshop, variant: str) -> Iterator[str]:
 
 
 @pytest.mark.browser
-def test_netron_shows_the_fused_graph_and_nothing_leaves(workshop: Workshop) -> None:
-    workshop.artifact(VARIANT)
+def test_netron_shows_the_fused_graph_and_nothing_leaves(harness: Harness) -> None:
+    harness.artifact(VARIANT)
     asked: list[str] = []
-    with served(workshop, VARIANT.id) as address, launched() as browser:
+    with served(harness, VARIANT.id) as address, launched() as browser:
         page = browser.new_page()
         page.on("request", lambda request: asked.append(request.url))
         page.goto(address)
@@ -50,12 +50,12 @@ def test_netron_shows_the_fused_graph_and_nothing_leaves(workshop: Workshop) -> 
     assert not [url for url in asked if not url.startswith(address)], asked
 
 
-def test_a_graph_that_is_not_there(workshop: Workshop) -> None:
+def test_a_graph_that_is_not_there(harness: Harness) -> None:
     for variant, said in (
         ("bert-base-cased-tiny-onnxruntime-f23", "no artifact of that name"),
         ("../../etc", "no artifact of that name"),
     ):
-        command = [sys.executable, "-m", "bench.graphs", variant, "--artifacts", str(workshop.store.root)]
+        command = [sys.executable, "-m", "bench.graphs", variant, "--artifacts", str(harness.store.root)]
         found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
         assert (found.returncode, found.stderr.count("\n")) == (2, 1), found.stderr
         assert found.stderr.startswith(f"error: {variant}: ")

@@ -12,8 +12,8 @@ import pytest
 
 from fixtures.core.errors import SuiteError
 from fixtures.core.registry import REGISTRY
-from fixtures.harness.harness import Workshop
-from fixtures.harness.session import Child
+from fixtures.harness.harness import Harness
+from fixtures.harness.worker_process import WorkerProcess
 from fixtures.options.settings import Settings
 from fixtures.store.store import Store
 from tests import hub
@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("hub") / "distilbert"
     config = REGISTRY.models["distilbert-base-cased"].configuration("tiny")
     arguments = {"out": str(out), "family": "distilbert", "config": config, "lowercase": False, "seed": 1}
-    child = Child("seeded", out.parent / "log", threads=1)
+    child = WorkerProcess("seeded", out.parent / "log", threads=1)
     try:
         child.ask("call", timeout=120, target="fixtures.worker.jobs.checkpoint:seeded", arguments=arguments)
     finally:
@@ -51,8 +51,8 @@ def said() -> list[str]:
 @pytest.fixture
 def make(
     settings: Settings, place: Path, tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., Workshop]]:
-    """``make(address, chosen)``: a workshop of that hub, online, with a small model of it and nothing in its caches."""
+) -> Iterator[Callable[..., Harness]]:
+    """``make(address, chosen)``: a harness of that hub, online, with a small model of it and nothing in its caches."""
     small = dataclasses.replace(
         REGISTRY.models["distilbert-base-cased"], name="small", hub_id="somebody/small",
         config=REGISTRY.models["distilbert-base-cased"].configuration("tiny"),
@@ -61,22 +61,22 @@ def make(
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("HF_HUB_ETAG_TIMEOUT", str(PATIENCE))
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
-    workshops = []
+    harnesses = []
 
-    def workshop(address: str, chosen: str | None = None) -> Workshop:
+    def harness(address: str, chosen: str | None = None) -> Harness:
         monkeypatch.setenv("HF_ENDPOINT", address)
         asked = dataclasses.replace(
             settings, mrpc=None, checkpoints={"small": chosen} if chosen else {}, fine_tune=False, interpreter=None, on=None
         )
-        workshops.append(Workshop(asked, Store(place, tmp_path.name, said.append), said.append))
-        return workshops[-1]
+        harnesses.append(Harness(asked, Store(place, tmp_path.name, said.append), said.append))
+        return harnesses[-1]
 
-    yield workshop
-    for one in workshops:
+    yield harness
+    for one in harnesses:
         one.close()
 
 
-def test_a_hub_that_works_serves_its_weights(make: Callable[..., Workshop], folder: Path, said: list[str]) -> None:
+def test_a_hub_that_works_serves_its_weights(make: Callable[..., Harness], folder: Path, said: list[str]) -> None:
     """What the faults below are measured against."""
     with hub.serve(folder) as address:
         made = make(address, chosen="somebody/else").checkpoint("small", "full")
@@ -99,13 +99,13 @@ FAULTS: dict[str, tuple[Callable[[Path], AbstractContextManager[str]], str]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_hub_with_a_fault_leads_to_seeded_weights_and_to_a_sentence_for_who_named_it(
-    make: Callable[..., Workshop], folder: Path, said: list[str], fault: str
+    make: Callable[..., Harness], folder: Path, said: list[str], fault: str
 ) -> None:
     serve, name = FAULTS[fault]
     start = time.monotonic()
     with serve(folder) as address:
-        workshop = make(address)
-        made = workshop.checkpoint("small", "full")
+        harness = make(address)
+        made = harness.checkpoint("small", "full")
         asked = make(address, chosen="somebody/small")
         with pytest.raises(SuiteError) as caught:
             asked.checkpoint("small", "full")

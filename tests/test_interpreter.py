@@ -10,7 +10,7 @@ import pytest
 
 from fixtures.comparisons.stacks import GONE, NEITHER, NEW, NEWLY_FAILS, NEWLY_WORKS, Side, state
 from fixtures.core.registry import REGISTRY
-from fixtures.harness.harness import Workshop
+from fixtures.harness.harness import Harness
 from fixtures.known_failures.entry import meets
 from fixtures.options.settings import Settings
 from fixtures.report.docs_stacks import STACKS, pins
@@ -82,13 +82,13 @@ def test_an_interpreter_without_what_a_child_needs_is_one_sentence(tmp_path: Pat
     assert "it needs numpy and psutil" in found.stderr
 
 
-def test_a_backend_may_ask_for_versions(workshop: Workshop) -> None:
+def test_a_backend_may_ask_for_versions(harness: Harness) -> None:
     """The reason of the skip names what is wanted and what is there."""
     backend = REGISTRY.backends["tensorflow_transformers"]
-    if meets(workshop.versions(backend.packages), "transformers<5"):
-        assert not workshop.absent(backend)
+    if meets(harness.toolchain.versions(backend.packages), "transformers<5"):
+        assert not harness.toolchain.absent(backend)
     else:
-        assert re.fullmatch(r"transformers<5 \(but transformers \S+\)", workshop.absent(backend)[-1])
+        assert re.fullmatch(r"transformers<5 \(but transformers \S+\)", harness.toolchain.absent(backend)[-1])
 
 
 def test_requirements_are_met_by_what_is_installed() -> None:

@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as hnp
 
 from fixtures.core.codec import decode, encode
 from fixtures.core.errors import ChildError, Crash, Hang, RemoteError
-from fixtures.harness.session import Child
+from fixtures.harness.worker_process import WorkerProcess
 from fixtures.store.source_code import ROOT
 
 Mishap = Callable[..., Any]
@@ -30,14 +30,14 @@ def said() -> list[str]:
 
 
 @pytest.fixture
-def child(tmp_path: Path, said: list[str]) -> Iterator[Child]:
-    made = Child("the-variant", tmp_path / "child.log", threads=1, say=said.append)
+def child(tmp_path: Path, said: list[str]) -> Iterator[WorkerProcess]:
+    made = WorkerProcess("the-variant", tmp_path / "child.log", threads=1, say=said.append)
     yield made
     made.close()
 
 
 @pytest.fixture
-def mishap(child: Child, tmp_path: Path) -> Mishap:
+def mishap(child: WorkerProcess, tmp_path: Path) -> Mishap:
     def call(name: str, timeout: float = 30) -> Any:
         return child.ask("call", timeout=timeout, target=f"tests.mishaps:{name}", arguments={"out": str(tmp_path)})
 
@@ -73,7 +73,7 @@ def test_an_exit_is_a_crash_with_its_code(mishap: Mishap) -> None:
         mishap("exits")
 
 
-def test_a_hang_is_killed_at_its_limit(mishap: Mishap, child: Child) -> None:
+def test_a_hang_is_killed_at_its_limit(mishap: Mishap, child: WorkerProcess) -> None:
     start = time.monotonic()
     with pytest.raises(Hang, match="gave no answer within 1 s and was killed"):
         mishap("hangs", timeout=1)
@@ -93,8 +93,8 @@ def test_children_die_with_their_parent(tmp_path: Path) -> None:
 import os, sys, time
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
-from fixtures.harness.session import Child
-child = Child("orphan", Path({str(tmp_path)!r}) / "log", threads=1)
+from fixtures.harness.worker_process import WorkerProcess
+child = WorkerProcess("orphan", Path({str(tmp_path)!r}) / "log", threads=1)
 print(child.pid, flush=True)
 os.kill(os.getpid(), 9)
 """

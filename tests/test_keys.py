@@ -13,8 +13,8 @@ import pytest
 from fixtures.core import versions
 from fixtures.core.spec import Variant
 from fixtures.core.versions import closure, requirements
-from fixtures.harness.harness import Workshop
-from fixtures.harness.session import Child
+from fixtures.harness.harness import Harness
+from fixtures.harness.worker_process import WorkerProcess
 from fixtures.options.settings import Settings
 from fixtures.store import source_code
 from tests.checkouts import copied, edit
@@ -88,11 +88,11 @@ def test_what_a_package_asks_for_elsewhere_is_none_of_its_versions(monkeypatch: 
 
 
 @pytest.mark.backend("onnxruntime")
-def test_a_key_names_versions_cpu_and_threads(workshop: Workshop, settings: Settings) -> None:
+def test_a_key_names_versions_cpu_and_threads(harness: Harness, settings: Settings) -> None:
     """Of an artifact that is built from another one, which keeps its own key as long as that one's content is the same."""
 
     def key(**changed: Any) -> str:
-        made = Workshop(settings, workshop.store, print)
+        made = Harness(settings, harness.store, print)
         for name, value in changed.items():
             setattr(made, name, value)
         try:
@@ -100,7 +100,7 @@ def test_a_key_names_versions_cpu_and_threads(workshop: Workshop, settings: Sett
         finally:
             made.close()
 
-    known, machine = workshop.home._requirements, workshop.home.machine
+    known, machine = harness.home.toolchain.requirements, harness.home.toolchain.machine
     keys = [
         key(),
         key(machine=replace(machine, microarchitecture="another")),
@@ -147,7 +147,7 @@ _DOUBLED = """name = "pytorch"
 @pytest.mark.backend("pytorch")
 def test_another_dev_set_is_no_reason_to_train_again(tmp_path: Path) -> None:
     """Training reads the training pairs; whether the model has learnt the task is asked anew."""
-    small, child = tmp_path / "small", Child("encoder", tmp_path / "log", threads=1)
+    small, child = tmp_path / "small", WorkerProcess("encoder", tmp_path / "log", threads=1)
     try:
         child.ask("call", timeout=120, target="tests.folders:encoder", arguments={"out": str(small)})
     finally:

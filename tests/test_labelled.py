@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fixtures.harness.harness import Workshop
+from fixtures.harness.harness import Harness
 from fixtures.harness.labelled_rows import difference, evaluated
 from fixtures.options import mrpc
 from fixtures.report.results import data as about
@@ -27,14 +27,14 @@ def written(path: Path, start: int, stop: int) -> None:
 
 
 @pytest.fixture
-def beside(workshop: Workshop, tmp_path: Path) -> Callable[[], Workshop]:
-    """``beside()``: the workshop on a small MRPC in a folder of its own, with what lies in that folder now."""
+def beside(harness: Harness, tmp_path: Path) -> Callable[[], Harness]:
+    """``beside()``: the harness on a small MRPC in a folder of its own, with what lies in that folder now."""
     for name, start, stop in (("train.tsv", 0, 60), ("dev.tsv", 60, 90)):
         written(tmp_path / name, start, stop)
-    return lambda: Workshop(replace(workshop.settings, mrpc=tmp_path), workshop.store, print)
+    return lambda: Harness(replace(harness.settings, mrpc=tmp_path), harness.store, print)
 
 
-def test_they_are_evaluated_with_dev_and_change_nothing_else(beside: Callable[[], Workshop], tmp_path: Path) -> None:
+def test_they_are_evaluated_with_dev_and_change_nothing_else(beside: Callable[[], Harness], tmp_path: Path) -> None:
     plain = beside()
     labels, ids = plain.dev(*MODEL)
     assert len(labels) == 30
@@ -56,7 +56,7 @@ def test_they_are_evaluated_with_dev_and_change_nothing_else(beside: Callable[[]
     )
 
 
-def test_rows_are_held_against_the_pairs_of_the_data(beside: Callable[[], Workshop], tmp_path: Path) -> None:
+def test_rows_are_held_against_the_pairs_of_the_data(beside: Callable[[], Harness], tmp_path: Path) -> None:
     """Counted from the sentences, by the tokenizer alone, pair by pair; a part of the rows, or other labels, differ."""
     written(tmp_path / mrpc.ORIGINAL, 90, 135)
     found = beside()

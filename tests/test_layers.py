@@ -12,7 +12,7 @@ from fixtures.backends import _tflite
 from fixtures.core.hidden_states import LOGITS, norms, stages
 from fixtures.core.registry import REGISTRY, load
 from fixtures.core.spec import Variant
-from fixtures.harness.harness import Workshop
+from fixtures.harness.harness import Harness
 from fixtures.metrics.inputs import token_ids
 
 load()
@@ -28,12 +28,12 @@ SUBJECTS = [
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)
-def test_no_bit_differs_where_states_are_handed_out(workshop: Workshop, subject: Variant) -> None:
+def test_no_bit_differs_where_states_are_handed_out(harness: Harness, subject: Variant) -> None:
     """Two shapes, the first again after the second: logits, last state, and whatever led to them, padding included."""
-    session = workshop.open(subject)
+    session = harness.open(subject)
     try:
         names = stages(session.shape.layers)
-        probes = workshop.probes(subject.model, subject.size)
+        probes = harness.probes(subject.model, subject.size)
         for inputs in (probes, token_ids(session.shape, 2, 9), probes):
             layers, outputs = session.layers(inputs), session.run(inputs)
             assert list(layers) == names, f"{subject.id}: {list(layers)}"
@@ -42,7 +42,7 @@ def test_no_bit_differs_where_states_are_handed_out(workshop: Workshop, subject:
             assert not different, f"{subject.id}: {different} are others where a run hands its states out"
             assert _distinct(layers), f"{subject.id}: a stage is shown twice"
     finally:
-        workshop.release(session)
+        harness.pool.release(session)
 
 
 def _distinct(layers: Mapping[str, np.ndarray]) -> bool:

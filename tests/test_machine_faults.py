@@ -19,8 +19,9 @@ from fixtures.core.registry import REGISTRY, Backend
 from fixtures.core.spec import Shape
 from fixtures.harness import pool as processes
 from fixtures.harness import session as isolation
-from fixtures.harness.harness import Workshop
-from fixtures.harness.session import Child, Session
+from fixtures.harness.harness import Harness
+from fixtures.harness.session import Session
+from fixtures.harness.worker_process import WorkerProcess
 from fixtures.options.settings import Settings
 from fixtures.pytest_plugin.countdown import Countdown
 from fixtures.store.eviction import prune
@@ -41,20 +42,20 @@ EXPECTED: dict[str, tuple[type[ChildError], str]] = {
 
 
 @pytest.fixture
-def shop(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workshop]:
-    """A workshop with an empty store."""
+def shop(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
+    """A harness with an empty store."""
     monkeypatch.setenv("ENCODER_PARITY_PLUGINS", "tests.faulty")
     monkeypatch.setitem(REGISTRY.backends, "faulty", Backend)  # the real one is for children
     asked = dataclasses.replace(settings, interpreter=None, on=None)
-    made = Workshop(asked, Store(tmp_path / "store", "run", lambda text: None), lambda text: None)
+    made = Harness(asked, Store(tmp_path / "store", "run", lambda text: None), lambda text: None)
     yield made
     made.close()
 
 
-def build(shop: Workshop, job: str, heavy: bool = False) -> Artifact:
-    """What a job of tests/mishaps.py builds, by way of the workshop's children and the store."""
+def build(shop: Harness, job: str, heavy: bool = False) -> Artifact:
+    """What a job of tests/mishaps.py builds, by way of the harness's children and the store."""
     request = Request(job, {"job": job}, heavy)
-    return shop.store.get(request, lambda out: shop._job(job, f"tests.mishaps:{job}", heavy=heavy, out=str(out)))
+    return shop.store.get(request, lambda out: shop.pool.job(job, f"tests.mishaps:{job}", heavy=heavy, out=str(out)))
 
 
 def no_child_of(parent: psutil.Process, before: set[int]) -> None:
@@ -68,7 +69,7 @@ def no_child_of(parent: psutil.Process, before: set[int]) -> None:
 @pytest.mark.parametrize("heavy", [False, True], ids=["light", "heavy"])
 @pytest.mark.parametrize("fault", EXPECTED)
 def test_a_fault_in_a_build_is_one_sentence_and_the_next_build_works(
-    shop: Workshop, fault: str, heavy: bool, monkeypatch: pytest.MonkeyPatch
+    shop: Harness, fault: str, heavy: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if fault == "hangs":
         monkeypatch.setattr(processes, "BUILD_SECONDS", LIMIT)
@@ -88,7 +89,7 @@ def test_a_fault_in_a_build_is_one_sentence_and_the_next_build_works(
 @pytest.mark.parametrize("moment", ["load", "run"])
 @pytest.mark.parametrize("fault", EXPECTED)
 def test_a_fault_of_a_runtime_is_one_sentence_and_the_artifact_stays(
-    shop: Workshop, fault: str, moment: str, monkeypatch: pytest.MonkeyPatch
+    shop: Harness, fault: str, moment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     artifact = build(shop, "fine")
     shop.close()
@@ -97,7 +98,7 @@ def test_a_fault_of_a_runtime_is_one_sentence_and_the_artifact_stays(
         monkeypatch.setattr(isolation, "OPEN_SECONDS" if moment == "load" else "RUN_SECONDS", LIMIT)
     mine = psutil.Process()
     before = {child.pid for child in mine.children(recursive=True)}
-    child = shop.child("faulty", 1)
+    child = shop.pool.runner("faulty", 1)
     work = artifact.path.parent / "tmp"  # where a dying runtime may leave what it likes
 
     def use() -> None:
@@ -171,7 +172,7 @@ def test_limits_and_the_countdown_do_not_look_at_the_clock_on_the_wall(tmp_path:
         countdown.spent(f"test_{i}", 1.0)
         assert countdown.finished(f"test_{i}") is None, "it spoke before its time"
     assert countdown.remaining() == pytest.approx(5.0)
-    child = Child("the-variant", tmp_path / "log", threads=1)
+    child = WorkerProcess("the-variant", tmp_path / "log", threads=1)
     try:
         arguments = {"target": "tests.mishaps:fine", "arguments": {"out": str(tmp_path)}}
         assert child.ask("call", timeout=30, **arguments)["value"] == {"answer": 42}

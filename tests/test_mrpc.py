@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.core.errors import SuiteError
-from fixtures.harness.session import Child
+from fixtures.harness.worker_process import WorkerProcess
 from fixtures.options import mrpc
 from fixtures.worker.jobs import mrpc as data
 from tests.nested import run
@@ -100,7 +100,7 @@ def test_quotes_carriage_returns_and_a_byte_order_mark_are_no_fault_and_change_n
     mrpc.check(place)
     out = tmp_path / "out"
     out.mkdir()
-    child = Child("data", tmp_path / "log", threads=1)
+    child = WorkerProcess("data", tmp_path / "log", threads=1)
     try:
         arguments = {"out": str(out), "folder": str(place)}
         made = child.ask("call", timeout=120, target="fixtures.worker.jobs.mrpc:from_folder", arguments=arguments)

@@ -12,7 +12,7 @@ from fixtures.backends._places import Graph, Node, places
 from fixtures.core.errors import RemoteError
 from fixtures.core.registry import load
 from fixtures.core.spec import Variant
-from fixtures.harness.harness import Workshop
+from fixtures.harness.harness import Harness
 from fixtures.harness.session import Session
 
 load()
@@ -45,10 +45,10 @@ def cases() -> list[Any]:
 
 
 @pytest.fixture
-def opened(workshop: Workshop, subject: Variant) -> Any:
-    session = workshop.open(subject)
+def opened(harness: Harness, subject: Variant) -> Any:
+    session = harness.open(subject)
     yield session
-    workshop.release(session)
+    harness.pool.release(session)
 
 
 @pytest.mark.parametrize("subject", cases())
@@ -75,17 +75,17 @@ def test_every_product_has_its_place(subject: Variant, opened: Session) -> None:
 
 
 @pytest.mark.parametrize("subject", cases())
-def test_the_runtime_computes_as_the_file_says(workshop: Workshop, subject: Variant, opened: Session) -> None:
+def test_the_runtime_computes_as_the_file_says(harness: Harness, subject: Variant, opened: Session) -> None:
     """The median token is exact: one that has no value at a rounding tie differs by float32 alone.
 
     Without what the file says (plain float64, or no output quantizer) it is not, so that this can fail.
     """
     from safetensors.numpy import load_file
 
-    weights = load_file(workshop.checkpoint(MODEL, "tiny").artifact.path / "model.safetensors")
-    inputs = workshop.probes(MODEL, "tiny")
+    weights = load_file(harness.checkpoint(MODEL, "tiny").artifact.path / "model.safetensors")
+    inputs = harness.probes(MODEL, "tiny")
     layers, scales = opened.layers(inputs), opened.scales()
-    steps = 64 if workshop.artifact(subject).meta.get("reduce_range") else 127  # onnxruntime/quantization/quant_utils.py
+    steps = 64 if harness.artifact(subject).meta.get("reduce_range") else 127  # onnxruntime/quantization/quant_utils.py
     real = inputs["attention_mask"].astype(bool)
     before, after = (layers[f"layer 0 {block}"].astype(np.float64) for block in ("attention", "feed-forward"))
     found = _median_db(_feed_forward(before, weights, scales, steps), after, real)
@@ -163,13 +163,13 @@ def attention(operands: tuple[str, str], *more: Node) -> Graph:
 
 
 @pytest.mark.backend("onnxruntime")
-def test_a_file_that_fixes_nothing_says_so(workshop: Workshop) -> None:
-    session = workshop.open(Variant(MODEL, "tiny", "onnxruntime", "int8_dynamic"))
+def test_a_file_that_fixes_nothing_says_so(harness: Harness) -> None:
+    session = harness.open(Variant(MODEL, "tiny", "onnxruntime", "int8_dynamic"))
     try:
         with pytest.raises(RemoteError, match=r"^NotImplementedError: .* is no QDQ graph"):
             session.scales()
     finally:
-        workshop.release(session)
+        harness.pool.release(session)
 
 
 @pytest.mark.parametrize("operands", [("q", "k"), ("k", "q")])

@@ -13,7 +13,7 @@ from fixtures.core.errors import RemoteError, SuiteError
 from fixtures.core.registry import REGISTRY
 from fixtures.core.spec import Package
 from fixtures.harness import weight_sources as weights
-from fixtures.harness.session import Child
+from fixtures.harness.worker_process import WorkerProcess
 from tests.nested import run
 
 ONE_VARIANT = ("bench/test_quality.py", "--backends=pytorch", "--precisions=f32", "--size=full", "--no-fine-tune")
@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("saved") / "distilbert"
     model = REGISTRY.models["distilbert-base-cased"]
     arguments = {"family": "distilbert", "config": model.configuration("tiny"), "lowercase": False, "seed": 1}
-    child = Child("seeded", out.parent / "log", threads=1)
+    child = WorkerProcess("seeded", out.parent / "log", threads=1)
     try:
         child.ask(
             "call", timeout=120, target="fixtures.worker.jobs.checkpoint:seeded", arguments={"out": str(out), **arguments}
@@ -96,7 +96,7 @@ def test_a_folder_of_another_architecture_is_refused(folder: Path, tmp_path: Pat
     shutil.copytree(folder, broken)
     config = (broken / "config.json").read_text().replace('"n_layers": 2', '"n_layers": 3')
     (broken / "config.json").write_text(config)
-    child = Child("copy", tmp_path / "log", threads=1)
+    child = WorkerProcess("copy", tmp_path / "log", threads=1)
     arguments = {"out": str(tmp_path / "out"), "source": str(broken), "family": "distilbert", "labels": 2, "seed": 1}
     try:
         with pytest.raises(RemoteError, match=r"^ValueError: .* lacks \d+ encoder weights, such as distilbert\.transformer"):

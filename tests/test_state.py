@@ -13,8 +13,9 @@ import pytest
 from fixtures.core.errors import RemoteError
 from fixtures.core.registry import REGISTRY, Arrays
 from fixtures.core.spec import Precision, Variant
-from fixtures.harness.harness import Checkpoint, Workshop
-from fixtures.harness.session import Child, Session
+from fixtures.harness.harness import Checkpoint, Harness
+from fixtures.harness.session import Session
+from fixtures.harness.worker_process import WorkerProcess
 from fixtures.metrics.agreement import sqnr
 from fixtures.metrics.inputs import timed
 from fixtures.store.manifest import MANIFEST
@@ -31,9 +32,9 @@ SHORT = 8
 THREAD = 0.5
 
 
-def test_no_call_disturbs_another(workshop: Workshop, variant: Variant, session: Session) -> None:
+def test_no_call_disturbs_another(harness: Harness, variant: Variant, session: Session) -> None:
     """A thousand calls of three inputs in turn: the same outputs every time, in buffers of their own."""
-    calls = CALLS_EMULATED if workshop.target.emulated else CALLS
+    calls = CALLS_EMULATED if harness.target.emulated else CALLS
     found = session.repeat(timed(session.shape, 1, min(SHORT, session.shape.max_length)), calls)
     assert not found, f"{variant.id}: {'; '.join(found)}"
 
@@ -63,16 +64,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def alone(workshop: Workshop, place: Path) -> Iterator[Callable[[Variant, int], Child]]:
+def alone(harness: Harness, place: Path) -> Iterator[Callable[[Variant, int], WorkerProcess]]:
     """``alone(variant, threads)``: a process for the variant's runtime that reads libraries and copies of artifacts only."""
-    children: dict[tuple[tuple[str, ...], int], Child] = {}
+    children: dict[tuple[tuple[str, ...], int], WorkerProcess] = {}
 
-    def child(variant: Variant, threads: int) -> Child:
+    def child(variant: Variant, threads: int) -> WorkerProcess:
         runtime = REGISTRY.backends[variant.backend]
         key = (runtime.runtime or runtime.packages, threads)
         if key not in children or not children[key].alive:
-            children[key] = made = workshop.child(f"alone-{variant.id}", threads)
-            manifest = workshop.artifact(variant).path / MANIFEST
+            children[key] = made = harness.pool.runner(f"alone-{variant.id}", threads)
+            manifest = harness.artifact(variant).path / MANIFEST
             made.ask("confine", timeout=60, folder=str(place), beyond=str(manifest))
         return children[key]
 
@@ -82,10 +83,15 @@ def alone(workshop: Workshop, place: Path) -> Iterator[Callable[[Variant, int], 
 
 
 def test_a_copy_by_itself_in_another_process_is_bitwise_the_same(
-    workshop: Workshop, variant: Variant, session: Session, probes: Arrays, place: Path, alone: Callable[[Variant, int], Child]
+    harness: Harness,
+    variant: Variant,
+    session: Session,
+    probes: Arrays,
+    place: Path,
+    alone: Callable[[Variant, int], WorkerProcess],
 ) -> None:
     """Its files somewhere else, where the store cannot be read, nor anything but libraries."""
-    artifact, copy = workshop.artifact(variant), place / variant.id
+    artifact, copy = harness.artifact(variant), place / variant.id
     shutil.copytree(artifact.path, copy, ignore=shutil.ignore_patterns(MANIFEST))
     try:
         child = alone(variant, session.threads)
@@ -103,10 +109,10 @@ def same_bits(name: str, expected: Arrays, got: Arrays) -> None:
 
 @pytest.mark.variants(reference=False)
 def test_a_file_has_room_for_its_weights(
-    workshop: Workshop, variant: Variant, precision: Precision, checkpoint: Checkpoint
+    harness: Harness, variant: Variant, precision: Precision, checkpoint: Checkpoint
 ) -> None:
     """The size in the table is that of files that are there, and no smaller than the weights in their precision."""
-    artifact = workshop.artifact(variant)
+    artifact = harness.artifact(variant)
     there = sum(path.stat().st_size for path in artifact.path.rglob("*") if path.is_file() and path.name != MANIFEST)
     assert artifact.size_mib == there / 2**20, f"{variant.id}: its files have {there / 2**20:.2f} MiB"
     least = parameters(checkpoint.shape) * WIDTHS[precision.arithmetic]
@@ -121,7 +127,7 @@ def test_a_confined_process_reads_its_folder_and_libraries(tmp_path: Path) -> No
         folder.mkdir()
         (folder / "weights.bin").write_bytes(b"weights")
     (inside / "link.bin").symlink_to(outside / "weights.bin")
-    child = Child("confined", tmp_path / "log", threads=1)
+    child = WorkerProcess("confined", tmp_path / "log", threads=1)
 
     def read(path: Path) -> Any:
         return child.ask("call", timeout=60, target="tests.mishaps:reads", arguments={"out": str(path)})["value"]

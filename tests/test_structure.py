@@ -11,8 +11,9 @@ import pytest
 
 from fixtures.core.registry import REGISTRY
 from fixtures.core.spec import Precision, Variant
-from fixtures.harness.harness import Workshop
-from fixtures.harness.session import Child, Session
+from fixtures.harness.harness import Harness
+from fixtures.harness.session import Session
+from fixtures.harness.worker_process import WorkerProcess
 from fixtures.metrics.inputs import token_ids
 
 pytestmark = pytest.mark.stage("build")
@@ -35,8 +36,8 @@ def test_two_shapes_run(variant: Variant, session: Session) -> None:
 
 
 @pytest.mark.variants(exported=True)
-def test_the_file_is_what_was_asked_for(workshop: Workshop, variant: Variant, session: Session) -> None:
-    artifact, structure = workshop.artifact(variant), session.structure()
+def test_the_file_is_what_was_asked_for(harness: Harness, variant: Variant, session: Session) -> None:
+    artifact, structure = harness.artifact(variant), session.structure()
     where, meta = f"{variant.id} ({artifact.path})", artifact.meta
     assert set(structure["inputs"]) == set(session.shape.inputs), f"{where} takes {structure['inputs']}"
     static = {name: sizes for name, sizes in structure["inputs"].items() if any(isinstance(n, int) and n >= 0 for n in sizes)}
@@ -45,7 +46,7 @@ def test_the_file_is_what_was_asked_for(workshop: Workshop, variant: Variant, se
     else:
         assert not static, f"{where}: dimensions that were to be dynamic are not: {static}"
     if "opset" in structure:
-        asked = _asked_opset(workshop, variant)
+        asked = _asked_opset(harness, variant)
         assert structure["opset"][""] == asked, f"{where}: opset {structure['opset']}, asked for {asked}"
         among = structure["initializers_among_inputs"]
         assert not among, f"{where}: weights are inputs too, which stops constant folding: {among}"
@@ -59,13 +60,13 @@ def test_the_file_is_what_was_asked_for(workshop: Workshop, variant: Variant, se
         _check_quantized(where, structure, meta)
 
 
-def _asked_opset(workshop: Workshop, variant: Variant) -> int:
+def _asked_opset(harness: Harness, variant: Variant) -> int:
     """What the lowering asked its exporter for, or the one that the graph it started from was exported by."""
-    meta, low = workshop.artifact(variant).meta, REGISTRY.lowering(variant)
+    meta, low = harness.artifact(variant).meta, REGISTRY.lowering(variant)
     if "opset" in meta:
         return int(meta["opset"])
     assert low.needs is not None, f"{variant.id} says nothing of its opset"
-    source = _asked_opset(workshop, Variant(variant.model, variant.size, *low.needs))
+    source = _asked_opset(harness, Variant(variant.model, variant.size, *low.needs))
     return max(source, PER_CHANNEL_OPSET) if variant.precision == "int8_static" else source
 
 
@@ -92,10 +93,10 @@ def wrong_formats(found: Mapping[str, Any], computes: str, stores: str, left: in
 
 @pytest.mark.variants(formats=True)
 def test_products_and_weights_have_the_format_of_the_name(
-    workshop: Workshop, variant: Variant, precision: Precision, session: Session
+    harness: Harness, variant: Variant, precision: Precision, session: Session
 ) -> None:
     """As the lowering declares them. What it declares by CPU is what a runtime makes of a file in the precision's own."""
-    low, meta = REGISTRY.lowering(variant), workshop.artifact(variant).meta
+    low, meta = REGISTRY.lowering(variant), harness.artifact(variant).meta
     computes = low.computes if isinstance(low.computes, str) else precision.arithmetic
     stores = low.stores or precision.arithmetic
     left = meta.get("float_nodes", 0) + meta.get("float_attention", 0) + HEAD
@@ -137,7 +138,7 @@ def test_a_format_that_is_not_that_of_the_name_is_found(
 )
 def test_formats_are_those_of_the_graph(tmp_path: Path, kind: str, products: Any, stored: Any) -> None:
     """Whatever the file is called: a product between two Casts, or behind one DequantizeLinear only, is one in float."""
-    child = Child("formats", tmp_path / "log", threads=1)
+    child = WorkerProcess("formats", tmp_path / "log", threads=1)
     try:
         found = child.ask("call", timeout=60, target="tests.formats:found", arguments={"out": str(tmp_path), "kind": kind})
     finally:

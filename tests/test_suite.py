@@ -188,7 +188,7 @@ def test_every_model_has_a_reference_and_a_baseline(name: str) -> None:
     variants: list[Any] = list(REGISTRY.variants(name, "tiny"))
     assert len({v.id for v in variants}) == len(variants)
     assert sum(REGISTRY.lowering(v).reference for v in variants) == 1
-    assert REGISTRY.baseline(name, "tiny") in variants
+    assert REGISTRY.pytorch_f32(name, "tiny") in variants
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from fixtures.backends._tflite_weights import Constant, _constant, lost
 from fixtures.core.errors import RemoteError
-from fixtures.harness.session import Child
+from fixtures.harness.worker_process import WorkerProcess
 
 Floats = npt.NDArray[np.float32]
 RANDOM = np.random.default_rng(3)
@@ -82,12 +82,12 @@ def test_what_is_no_matrix_cannot_be_lost() -> None:
 
 
 @pytest.fixture(scope="module")
-def child(tmp_path_factory: pytest.TempPathFactory) -> Child:
-    return Child("losing", tmp_path_factory.mktemp("losing") / "log", threads=1)
+def child(tmp_path_factory: pytest.TempPathFactory) -> WorkerProcess:
+    return WorkerProcess("losing", tmp_path_factory.mktemp("losing") / "log", threads=1)
 
 
 @pytest.mark.backend("tflite")
-def test_a_file_without_its_weights_is_refused(child: Child, tmp_path: Path) -> None:
+def test_a_file_without_its_weights_is_refused(child: WorkerProcess, tmp_path: Path) -> None:
     """A SavedModel that tracks the Keras model beside its variables comes out of the converter without a single weight, in
     silence; one that tracks the variables alone keeps them."""
 

@@ -21,7 +21,7 @@ MISSING = RemoteError("ImportError: cannot import name 'QuantType'\n\nTraceback"
 
 
 class Stack:
-    """A workshop with a variant that fails with ``error``, whose packages are ``absent``, or that works."""
+    """A harness with a variant that fails with ``error``, whose packages are ``absent``, or that works."""
 
     def __init__(self, installed: dict[str, str], error: Exception | None = None, absent: tuple[str, ...] = ()) -> None:
         self.installed = self.builds_with = installed

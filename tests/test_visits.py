@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fixtures.harness.harness import Workshop
+from fixtures.harness.harness import Harness
 from fixtures.harness.session import Block
 from fixtures.report.sections import table
 from fixtures.report.speed_up import speed_up
@@ -103,13 +103,13 @@ def test_the_interval_of_a_speed_up_holds_the_truth() -> None:
 
 
 @pytest.mark.backend("onnxruntime")
-def test_other_tests_of_the_session_leave_no_trace_in_a_latency(workshop: Workshop, tmp_path: Path) -> None:
+def test_other_tests_of_the_session_leave_no_trace_in_a_latency(harness: Harness, tmp_path: Path) -> None:
     """A test of tests/ leaves the shared session with another number of threads, one of bench/ parses the file in it: visits
     have processes of their own, in rounds, and say the threads that they ran with."""
     stored = tmp_path / "run.json"
     found = run(
         "tests/test_invariance.py", "bench", "--models=bert-base-cased", "--size=tiny", "--backends=onnxruntime,pytorch",
-        "--precisions=f32", f"--artifacts={workshop.store.root}", "--threads=2", "--seq-len=32", f"--benchmark-json={stored}",
+        "--precisions=f32", f"--artifacts={harness.store.root}", "--threads=2", "--seq-len=32", f"--benchmark-json={stored}",
         "-k", "(test_thread_count or test_graph or latency) and not opset11", "-v",
     )  # fmt: skip
     assert found.returncode == 0, found.stdout[-3000:]

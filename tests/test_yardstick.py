@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fixtures.core.arithmetic import FBGEMM, FLOATS, XNNPACK, Activations, Arithmetic, Weights, onnx_dynamic, torch_dynamic
-from fixtures.harness.harness import Workshop
+from fixtures.harness.harness import Harness
 from fixtures.metrics.agreement import sqnr
 from fixtures.metrics.encoder import Array, Encoder, Exact, Inputs
 from fixtures.metrics.matched_filter import EVERY, Alternative, told
@@ -27,21 +27,21 @@ SHAPES = {"f16": np.float16, "f32": np.float32}
 
 
 @pytest.fixture(scope="module")
-def checkpoint(workshop: Workshop) -> Path:
-    return workshop.checkpoint("bert-base-cased", "tiny").artifact.path
+def checkpoint(harness: Harness) -> Path:
+    return harness.checkpoint("bert-base-cased", "tiny").artifact.path
 
 
 @pytest.fixture(scope="module")
-def probes(workshop: Workshop) -> Inputs:
+def probes(harness: Harness) -> Inputs:
     """Eight rows of real pairs, at most 32 tokens: what is computed here in float64 is small."""
-    return workshop.short_probes("bert-base-cased", "tiny")
+    return harness.short_probes("bert-base-cased", "tiny")
 
 
 @pytest.mark.parametrize("model", ONE_OF_EACH)
-def test_the_definition_is_the_reference(workshop: Workshop, model: str) -> None:
+def test_the_definition_is_the_reference(harness: Harness, model: str) -> None:
     """Two independent float64 computations: ours from the weights' names, and PyTorch's."""
-    probes, reference = workshop.probes(model, "tiny"), workshop.reference(model, "tiny")
-    encoder = Encoder(workshop.checkpoint(model, "tiny").artifact.path)
+    probes, reference = harness.probes(model, "tiny"), harness.reference(model, "tiny")
+    encoder = Encoder(harness.checkpoint(model, "tiny").artifact.path)
     made = encoder.run(probes, Exact())
     real = probes["attention_mask"] == 1
     assert sqnr(reference["last_hidden_state"][real], made[encoder.stages[-2]][real]) > 250

@@ -7,7 +7,7 @@ from collections.abc import Generator
 
 import pytest
 
-from fixtures.harness.pool import Processes
+from fixtures.harness.pool import WorkerPool
 from tests.faults.spec import PREFIX
 
 CAUGHT: set[str] = set()
@@ -19,7 +19,7 @@ def _faulty(item: pytest.Item) -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    Processes._keeps = True  # type: ignore[assignment,method-assign]
+    WorkerPool._keeps = True  # type: ignore[assignment,method-assign]
 
 
 @pytest.hookimpl(tryfirst=True)
