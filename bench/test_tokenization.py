@@ -77,7 +77,8 @@ def timed(request: pytest.FixtureRequest, harness: Harness, tokenization: Tokeni
         benchmark.extra_info.update(
             tokenization=tokenization.id, model=tokenization.model, size=tokenization.size,
             tokenizer=tokenization.tokenizer, machine=harness.target.fields(),
-            versions=harness.toolchain.runtime_versions(packages), threads=harness.settings.threads, max_length=MAX_LENGTH, **facts,
+            versions=harness.toolchain.runtime_versions(packages), threads=harness.settings.threads, max_length=MAX_LENGTH,
+            **facts,
         )  # fmt: skip
         # Under xdist pytest-benchmark measures nothing.
         return [] if benchmark.stats is None else list(benchmark.stats.stats.data)

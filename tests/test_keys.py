@@ -94,7 +94,7 @@ def test_a_key_names_versions_cpu_and_threads(harness: Harness, settings: Settin
     def key(**changed: Any) -> str:
         made = Harness(settings, harness.store, print)
         for name, value in changed.items():
-            setattr(made, name, value)
+            setattr(made.toolchain, name, value)
         try:
             return made.order(INT8)[0].key
         finally:
@@ -105,9 +105,9 @@ def test_a_key_names_versions_cpu_and_threads(harness: Harness, settings: Settin
         key(),
         key(machine=replace(machine, microarchitecture="another")),
         key(machine=replace(machine, isa=machine.isa[1:])),
-        key(_threads=lambda heavy: 3),
-        key(_requirements={**known, "protobuf": ("0", [])}),  # writes the file, and onnx depends on it
-        key(_requirements={**known, "python": ("3.99", [])}),
+        key(threads=lambda heavy: 3),
+        key(requirements={**known, "protobuf": ("0", [])}),  # writes the file, and onnx depends on it
+        key(requirements={**known, "python": ("3.99", [])}),
     ]
     assert key() == keys[0]
     assert len(set(keys)) == len(keys), keys
