@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from bench.simulated import WORLDS, Logs, Machine, World, comparisons, resonating, stopped
-from fixtures.metrics import binomial as exact
+from fixtures.metrics import binomial
 from fixtures.metrics.intervals import CONFIDENCE, Ratio, independent
 from fixtures.report.table import Column, Table, identity
 from fixtures.timing.gate import NOT_SLOWER, SLOWER, judge
@@ -63,7 +63,7 @@ def covered(ratios: Iterable[Ratio], slow_down: float) -> int:
 
 def per_cent(count: int, of: int) -> str:
     """A share with its exact limits."""
-    found = exact.share(count, of)
+    found = binomial.share(count, of)
     return f"{100 * found.estimate:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
 
 

@@ -33,7 +33,7 @@ from fixtures.core.registry import PLUGINS, load
 from fixtures.core.spec import Variant
 from fixtures.harness.harness import Harness
 from fixtures.harness.session import Session
-from fixtures.metrics import binomial as exact
+from fixtures.metrics import binomial
 from fixtures.metrics.inputs import timed
 from fixtures.metrics.intervals import Ratio, independent
 from fixtures.options.settings import DEFAULT_MODEL, Settings
@@ -173,7 +173,7 @@ class Proof:
 
 def count(cases: list[dict[str, Any]], asked: Callable[[dict[str, Any]], bool]) -> Ratio:
     """The share of cases, with its exact limits."""
-    return exact.share(sum(map(asked, cases)), len(cases))
+    return binomial.share(sum(map(asked, cases)), len(cases))
 
 
 def covers(case: dict[str, Any]) -> bool:

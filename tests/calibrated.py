@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.core.machine import this_machine
-from fixtures.harness import weight_sources as weights
+from fixtures.harness import weight_sources
 from fixtures.models.bert import minilm_l6
 from fixtures.worker.jobs import fine_tune
 from fixtures.worker.jobs import mrpc as data
@@ -70,7 +70,7 @@ def make(
 def _published() -> Path:
     package = minilm_l6().package
     assert package is not None
-    folder = weights._installed(package)
+    folder = weight_sources._installed(package)
     if folder is None:
         raise RuntimeError(f"the default model takes the weights of {package.distribution}")
     return folder

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from fixtures.harness.labelled_rows import difference, evaluated
-from fixtures.metrics import binomial as exact
+from fixtures.metrics import binomial
 from fixtures.metrics.accuracy import (
     CANNOT_TELL,
     FALSE_ALARM,
@@ -34,7 +34,7 @@ def region(rows: int, loss: float, level: float, most: int) -> Ints:
     """For 0, 1, ... ``most`` rows that became right, how many must have become wrong for a loss that is surely more."""
     least, found = 0, []
     for better in range(most + 1):
-        while least <= rows - better and not exact.surely_more(least, better, rows, loss, level):
+        while least <= rows - better and not binomial.surely_more(least, better, rows, loss, level):
             least += 1
         found.append(least)
     return np.array(found)
@@ -75,22 +75,22 @@ def test_the_word_is_what_the_limits_say(worse: int, better: int, rows: int) -> 
     assert found.loss.low <= found.loss.estimate <= found.loss.high
     assert (found.word == LOSES) == (found.loss.low > ALLOWED)
     assert (found.word == HOLDS) == (found.loss.high < ALLOWED)
-    assert exact.lost(better, worse, rows, FALSE_COMFORT, FALSE_ALARM).high == pytest.approx(-found.loss.low)
-    assert exact.surely_more(worse, better, rows, found.loss.low - 1e-4, FALSE_ALARM)
-    assert not exact.surely_more(worse, better, rows, found.loss.low + 1e-4, FALSE_ALARM)
+    assert binomial.lost(better, worse, rows, FALSE_COMFORT, FALSE_ALARM).high == pytest.approx(-found.loss.low)
+    assert binomial.surely_more(worse, better, rows, found.loss.low - 1e-4, FALSE_ALARM)
+    assert not binomial.surely_more(worse, better, rows, found.loss.low + 1e-4, FALSE_ALARM)
 
 
 @pytest.mark.parametrize(("worse", "better"), [(408, 0), (0, 408), (204, 204), (0, 1), (407, 0)])
 def test_limits_at_the_ends(worse: int, better: int) -> None:
-    found = exact.lost(worse, better, 408)
+    found = binomial.lost(worse, better, 408)
     assert -1 <= found.low <= found.estimate <= found.high <= 1
     assert found.high - found.low > 0.005
 
 
 def test_more_flips_or_fewer_rows_tell_less() -> None:
-    widths = [(found := exact.lost(n, n, 408)).high - found.low for n in (0, 2, 5, 20, 60)]
+    widths = [(found := binomial.lost(n, n, 408)).high - found.low for n in (0, 2, 5, 20, 60)]
     assert widths == sorted(widths)
-    widths = [(found := exact.lost(n // 40, n // 40, n)).high - found.low for n in (4000, 1720, 400, 240)]
+    widths = [(found := binomial.lost(n // 40, n // 40, n)).high - found.low for n in (4000, 1720, 400, 240)]
     assert widths == sorted(widths)
 
 

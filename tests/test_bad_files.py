@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from fixtures.comparisons import cross_cpu as cpus
+from fixtures.comparisons import cross_cpu
 from fixtures.core.errors import SuiteError
 from fixtures.core.machine import this_machine
 from fixtures.core.spec import Shape, Variant
@@ -95,7 +95,7 @@ def recording(tmp_path: Path) -> Path:
     shape = Shape(2, 2, 128, 512, 1000, 64, 0, ("input_ids", "attention_mask"))
     arrays = {"logits": np.ones((2, 2)), "last_hidden_state": np.ones((2, 3, 4))}
     inputs = {"input_ids": np.ones((2, 3), np.int64), "attention_mask": np.ones((2, 3), np.int64)}
-    cpus.save(
+    cross_cpu.save(
         tmp_path / "saved",
         VARIANT,
         artifact(tmp_path / "built", VARIANT.id),
@@ -119,14 +119,14 @@ def test_a_recording_is_expected_or_refused_by_its_folder(recording: Path, data:
     made = good[: len(good) * cut // 1000] if name.endswith("npz") else data.draw(documents(json.loads(good)))
 
     def expect() -> None:
-        found = cpus.read(recording, VARIANT)
+        found = cross_cpu.read(recording, VARIANT)
         outputs, inputs = found.arrays("outputs"), found.arrays("inputs")
-        cpus.difference(outputs, outputs, inputs["attention_mask"], 60)
+        cross_cpu.difference(outputs, outputs, inputs["attention_mask"], 60)
 
     (folder / name).write_bytes(made)
     try:
         said = refusal(expect)
-        cpus.recorded_on(folder)
+        cross_cpu.recorded_on(folder)
     finally:
         (folder / name).write_bytes(good)
     assert said is None or (said.startswith(f"--expect-outputs {recording}: the recording of {VARIANT.id} is damaged"))

@@ -16,7 +16,7 @@ from fixtures.core.errors import ChildError, RemoteError
 from fixtures.core.spec import Variant
 from fixtures.harness.harness import Harness
 from fixtures.known_failures.entry import KnownFailure
-from fixtures.metrics import binomial as exact
+from fixtures.metrics import binomial
 from fixtures.metrics.intervals import Ratio
 from fixtures.timing.interleaved import Comparison, Pair
 from fixtures.timing.stopping import Stop
@@ -80,9 +80,9 @@ def test_a_speed_up_is_asked_of_pairs_of_processes_until_its_claim_is_known(monk
 
 def test_where_no_answer_changed_the_loss_is_not_known_to_be_nothing() -> None:
     """408 rows without a change: up to about one per cent may be lost on others, by the chance that none of them shows."""
-    found = exact.lost(0, 0, 408)
+    found = binomial.lost(0, 0, 408)
     assert (found.estimate, found.low) == (0.0, -found.high)
-    no_change = 1 - exact.TAIL ** (1 / 408)
+    no_change = 1 - binomial.TAIL ** (1 / 408)
     assert no_change < found.high < 1.02 * no_change, "and at most a fiftieth more, for the share that became right"
 
 
@@ -99,7 +99,7 @@ def test_the_interval_of_a_loss_holds_the_truth(worse: float, better: float) -> 
         for gained in span:
             if (p := chance.pmf([lost, gained, rows - lost - gained], rows, [worse, better, 1 - worse - better])) < 1e-7:
                 continue
-            found = exact.lost(lost, gained, rows)
+            found = binomial.lost(lost, gained, rows)
             held = found.low <= worse - better <= found.high
             covered, missed = covered + p * held, missed + p * (not held)
     assert covered + missed == pytest.approx(1.0, abs=1e-3)
@@ -110,7 +110,7 @@ def test_a_share_has_its_exact_limits() -> None:
     """Clopper and Pearson by their definition: each limit makes what was seen one of 40."""
     import scipy.stats  # half a second, which collecting need not pay
 
-    found = exact.share(3, 100)
+    found = binomial.share(3, 100)
     assert scipy.stats.binom.sf(2, 100, found.low) == pytest.approx(0.025)
     assert scipy.stats.binom.cdf(3, 100, found.high) == pytest.approx(0.025)
-    assert np.isclose(exact.share(0, 100).high, 1 - 0.025 ** (1 / 100))
+    assert np.isclose(binomial.share(0, 100).high, 1 - 0.025 ** (1 / 100))

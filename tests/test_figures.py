@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fixtures.core.spec import Shape
 from fixtures.metrics.agreement import Outputs, sqnr
-from fixtures.metrics.mrpc import Ints, batches, predict, score, untaught
+from fixtures.metrics.glue import Ints, batches, predict, score, untaught
 from fixtures.metrics.stagewise import figures
 from fixtures.report.sections import table, verdict
 
@@ -91,7 +91,7 @@ def test_logits_of_too_few_rows_are_no_predictions() -> None:
 
 def test_a_part_of_the_rows_is_no_prediction(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = {name: np.ones((70, 3), np.int64) for name in ("input_ids", "attention_mask")}
-    monkeypatch.setattr("fixtures.metrics.mrpc.batches", lambda rows: [*batches(rows)][:-1])
+    monkeypatch.setattr("fixtures.metrics.glue.batches", lambda rows: [*batches(rows)][:-1])
     with pytest.raises(ValueError, match="64 of 70 rows were evaluated"):
         predict(lambda inputs: {"logits": np.zeros((len(inputs["input_ids"]), 2))}, rows)
 

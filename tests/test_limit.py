@@ -11,7 +11,7 @@ import pytest
 from fixtures.core.registry import REGISTRY
 from fixtures.core.spec import Shape, Variant
 from fixtures.timing.roofline import Peaks, flops
-from fixtures.worker.jobs import roofline as peak
+from fixtures.worker.jobs import roofline
 
 AMX = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_int8", "amx_bf16")
 NEOVERSE = ("atomics", "asimddp", "fphp", "asimdhp", "i8mm", "bf16")
@@ -62,13 +62,13 @@ def test_what_is_faster_than_every_product_of_the_machine_is_no_inference() -> N
     assert "3.1 times as fast as the fastest of this machine (numpy.matmul)" in str(
         peaks.too_fast(SHAPE, variant, 1, 7, least / 3.1)
     )
-    found["f32"]["by"] += peak.DISTURBED + "other processes used the CPUs (50%)"
+    found["f32"]["by"] += roofline.DISTURBED + "other processes used the CPUs (50%)"
     assert peaks.too_fast(SHAPE, variant, 1, 7, least / 300) is None
 
 
 @pytest.mark.parametrize("isa", [AMX, NEOVERSE, CORTEX_A72])
 def test_every_lowering_computes_in_something_that_has_a_peak(isa: tuple[str, ...]) -> None:
-    wrong = {low.cell for low in REGISTRY.lowerings.values() if low.arithmetic(isa) not in peak.ARITHMETICS}
+    wrong = {low.cell for low in REGISTRY.lowerings.values() if low.arithmetic(isa) not in roofline.ARITHMETICS}
     assert wrong == {low.cell for low in REGISTRY.lowerings.values() if low.reference}, "but for the reference, never timed"
 
 
@@ -96,9 +96,9 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
             product.asked += 1
             return product.visits[min(product.asked, len(product.visits)) - 1]
 
-        monkeypatch.setattr(peak, "_candidates", candidates)
-        monkeypatch.setattr(peak, "_visit", visit)
-        found = peak.run(None, tokens=10, hidden=10, intermediate=20, threads=1)
+        monkeypatch.setattr(roofline, "_candidates", candidates)
+        monkeypatch.setattr(roofline, "_visit", visit)
+        found = roofline.run(None, tokens=10, hidden=10, intermediate=20, threads=1)
         return {**found, "asked": {name: product.asked for name, product in products.items()}}
 
     return of
@@ -120,7 +120,7 @@ def test_a_peak_that_never_was_quiet_says_so(measured: Callable[..., dict[str, A
     assert found["f32"]["per_second"] == 1000.0
     assert found["f32"]["by"] == "library, 10 x 10 by 10 x 10; disturbed: other processes used the CPUs (50%)"
     assert found["int8"] == {"per_second": 2000.0, "by": "library, 10 x 10 by 10 x 10"}
-    assert found["asked"]["f32"] == peak.VISITS * peak.PATIENCE
+    assert found["asked"]["f32"] == roofline.VISITS * roofline.PATIENCE
 
 
 def test_who_has_no_instructions_for_a_format_may_compute_in_f32(measured: Callable[..., dict[str, Any]]) -> None:
@@ -134,14 +134,14 @@ def test_who_has_no_instructions_for_a_format_may_compute_in_f32(measured: Calla
 def test_a_product_far_behind_is_not_visited_again(measured: Callable[..., dict[str, Any]]) -> None:
     """Once it had a quiet visit; each arithmetic has a best of its own."""
     found = measured(f32=[(1.0, QUIET)], f32_slow=[(5.0, BUSY), (5.0, QUIET)], f32_near=[(1.1, QUIET)], int8=[(9.0, QUIET)])
-    assert found["asked"] == {"f32": peak.VISITS, "f32_slow": 2, "f32_near": peak.VISITS, "int8": peak.VISITS}
+    assert found["asked"] == {"f32": roofline.VISITS, "f32_slow": 2, "f32_near": roofline.VISITS, "int8": roofline.VISITS}
 
 
 def test_a_visit_reads_the_counters_around_the_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     told = iter(["before", "after"])
     fed = SimpleNamespace(read=lambda: next(told), strain=lambda before, after: {before: 1.0, after: 2.0})
-    monkeypatch.setattr(peak, "counters", fed)
-    monkeypatch.setattr(peak, "SECONDS", 0.01)
-    seconds, strain = peak._visit(lambda: None)
+    monkeypatch.setattr(roofline, "counters", fed)
+    monkeypatch.setattr(roofline, "SECONDS", 0.01)
+    seconds, strain = roofline._visit(lambda: None)
     assert 0 < seconds < 0.01
     assert strain == {"before": 1.0, "after": 2.0}

@@ -17,7 +17,7 @@ import pytest
 from fixtures.core.errors import ChildError, Crash, Hang, RemoteError
 from fixtures.core.registry import REGISTRY, Backend
 from fixtures.core.spec import Shape
-from fixtures.harness import pool as processes
+from fixtures.harness import pool
 from fixtures.harness import session as isolation
 from fixtures.harness.harness import Harness
 from fixtures.harness.session import Session
@@ -72,7 +72,7 @@ def test_a_fault_in_a_build_is_one_sentence_and_the_next_build_works(
     shop: Harness, fault: str, heavy: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if fault == "hangs":
-        monkeypatch.setattr(processes, "BUILD_SECONDS", LIMIT)
+        monkeypatch.setattr(pool, "BUILD_SECONDS", LIMIT)
     error, sentence = EXPECTED[fault]
     with pytest.raises(error, match=sentence):
         build(shop, fault, heavy)

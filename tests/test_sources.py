@@ -12,7 +12,7 @@ import pytest
 from fixtures.core.errors import RemoteError, SuiteError
 from fixtures.core.registry import REGISTRY
 from fixtures.core.spec import Package
-from fixtures.harness import weight_sources as weights
+from fixtures.harness import weight_sources
 from fixtures.harness.worker_process import WorkerProcess
 from tests.nested import run
 
@@ -112,6 +112,6 @@ def test_a_package_whose_weights_were_changed_is_refused(tmp_path: Path, monkeyp
     monkeypatch.syspath_prepend(tmp_path)
     package = Package("some-weights", "some_weights", "model", "0" * 64)
     with pytest.raises(SuiteError, match=r"is not what some-weights published .*: reinstall it with pip install"):
-        weights._installed(package)
+        weight_sources._installed(package)
     assert "some_weights" not in sys.modules
-    assert weights._installed(Package("x", "no_such_module", "model", "")) is None
+    assert weight_sources._installed(Package("x", "no_such_module", "model", "")) is None

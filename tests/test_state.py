@@ -21,7 +21,7 @@ from fixtures.metrics.inputs import timed
 from fixtures.store.manifest import MANIFEST
 from fixtures.store.source_code import ROOT
 from fixtures.timing.roofline import WIDTHS, parameters
-from fixtures.worker import side_effects as state
+from fixtures.worker import side_effects
 
 pytestmark = [pytest.mark.stage("invariance"), pytest.mark.variants(size="tiny", reference=True)]
 #: What happens every thousandth time happens in CALLS; an emulator would take minutes for them.
@@ -227,6 +227,6 @@ class Deaf(Right):
 def test_what_a_call_must_not_do_to_another_is_found(backend: type[Right], says: list[str]) -> None:
     inputs = [{"input_ids": np.arange(5 + i, 13 + i)[None]} for i in range(3)]
     made: Any = backend()
-    found = state.faults(made, made.prepare, inputs, CALLS)
+    found = side_effects.faults(made, made.prepare, inputs, CALLS)
     assert len(found) == len(says), found
     assert all(said in line for line, said in zip(found, says, strict=True)), found

@@ -9,7 +9,7 @@ import pytest
 
 from fixtures.core.errors import Crash, Hang, RemoteError, SuiteError
 from fixtures.pytest_plugin.usage_errors import LONGEST_VERDICT, gist
-from fixtures.report import results as report
+from fixtures.report import results
 from fixtures.report.sections import measured, table, verdict
 from fixtures.report.table import plain
 from fixtures.store.store import Store
@@ -63,8 +63,8 @@ def row(tmp_path: Path) -> Callable[..., dict[str, object]]:
     def of(*failures: tuple[str, str]) -> dict[str, object]:
         store = Store(tmp_path, "run", print)
         for test, text in failures:
-            report.failed(store, ID, test, text)
-        return report._noted(store, [ID]).get(ID, {})
+            results.failed(store, ID, test, text)
+        return results._noted(store, [ID]).get(ID, {})
 
     return of
 

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from fixtures.core.machine import this_machine
 from fixtures.core.registry import Job
-from fixtures.harness import weight_sources as weights
+from fixtures.harness import weight_sources
 from fixtures.models.bert import minilm_l6
-from fixtures.worker.jobs import fine_tune
-from fixtures.worker.jobs import mrpc as data
+from fixtures.worker.jobs import fine_tune, mrpc
 from tests.faults.spec import TrainingFault
 
 MRPC = "ENCODER_PARITY_MRPC"
@@ -21,11 +20,11 @@ def _one_epoch(job: Job) -> None:
     """The suite's own recipe, stopped after the first epoch; it takes a minute or two."""
     model = minilm_l6()
     assert model.package is not None
-    folder = weights._installed(model.package)
+    folder = weight_sources._installed(model.package)
     if folder is None or MRPC not in os.environ:
         raise RuntimeError(f"the first epoch takes MRPC, in {MRPC}, and the weights of {model.package.distribution}")
     with tempfile.TemporaryDirectory() as pairs:
-        data.from_folder(print, pairs, os.environ[MRPC])
+        mrpc.from_folder(print, pairs, os.environ[MRPC])
         fine_tune.run(
             print, str(job.out), str(folder), str(Path(pairs) / "train.json"), model.name, epochs=1,
             learning_rate=model.fine_tune.learning_rate, batch=model.fine_tune.batch, seed=model.fine_tune.seed,
