@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.simulated import WORLDS, Logs, Machine, World, comparisons, resonating, stopped
 from fixtures.metrics import binomial
-from fixtures.metrics.intervals import CONFIDENCE, Ratio, independent
+from fixtures.metrics.intervals import CONFIDENCE, Ratio, welch_interval
 from fixtures.report.table import Column, Table, identity
 from fixtures.timing.gate import NOT_SLOWER, SLOWER, judge
 from fixtures.timing.stopping import LEVEL, LOOKS, Stop, few, judged, narrow
@@ -126,10 +126,10 @@ def recorded(world: World, seed: int) -> tuple[Ratio, int]:
     then = Machine(world, np.random.default_rng([SEED, seed, 1]))
     now = Machine(world, np.random.default_rng([SEED, seed, 2]))
     first, second = zip(*((then.visit(), then.visit()) for _ in range(VISITS)), strict=True)
-    before = independent(first, second)
-    stop = Stop((3, 4, 6), 1 - 2 * LEVEL, lambda ratio, pairs: ratio.over(before).high <= 1.05 or ratio.over(before).low > 1.05)
+    before = welch_interval(first, second)
+    stop = Stop((3, 4, 6), 1 - 2 * LEVEL, lambda ratio, pairs: (ratio / before).high <= 1.05 or (ratio / before).low > 1.05)
     live = stopped(np.array(now.pairs(6)), 0.0, stop)
-    return live.ratio.over(before), live.quiet
+    return live.ratio / before, live.quiet
 
 
 def beside(jitter: bool, number: int, stop: Stop) -> str:

@@ -35,7 +35,7 @@ from fixtures.harness.harness import Harness
 from fixtures.harness.session import Session
 from fixtures.metrics import binomial
 from fixtures.metrics.inputs import timed
-from fixtures.metrics.intervals import Ratio, independent
+from fixtures.metrics.intervals import Ratio, welch_interval
 from fixtures.options.settings import DEFAULT_MODEL, Settings
 from fixtures.report.table import Column, Table, identity
 from fixtures.timing.gate import CANNOT_TELL, SLOWER, judge
@@ -146,15 +146,15 @@ class Proof:
                 session.worker.close()
 
         medians = list(map(visit, range(2 * VISITS)))
-        return independent(medians[::2], medians[1::2])
+        return welch_interval(medians[::2], medians[1::2])
 
     def one(self, mode: Mode, slow_down: float) -> dict[str, Any]:
         """One comparison, as JSON."""
         before = self.visited() if mode.stored else Ratio(1.0, 1.0, 1.0)
         known = mode.stop.known
-        stop = Stop(mode.stop.looks, mode.stop.confidence, lambda ratio, pairs: known(ratio.over(before), pairs))
+        stop = Stop(mode.stop.looks, mode.stop.confidence, lambda ratio, pairs: known(ratio / before, pairs))
         found = self.compare(slow_down * self.inference, stop)
-        ratio = found.ratio.over(before)
+        ratio = found.ratio / before
         # pytest-benchmark leaves nothing out.
         first, second = (
             [seconds for pair in found.pairs for seconds in (*(pair.first, pair.second)[side], *pair.left_out[side])]

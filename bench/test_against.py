@@ -54,7 +54,7 @@ def figures(found: Result) -> dict[str, Any]:
 
 @pytest.mark.against
 @pytest.mark.variants(compared=True)
-@pytest.mark.stage("latency")
+@pytest.mark.phase("latency")
 def test_against(
     variant: Variant,
     other: Baseline,

@@ -10,7 +10,7 @@ from fixtures.harness.session import Session
 from fixtures.report.operator_graph import EVENT, described
 
 
-@pytest.mark.stage("build")
+@pytest.mark.phase("build")
 @pytest.mark.variants(drawn=True)
 def test_graph(harness: Harness, variant: Variant, session: Session) -> None:
     """The second encoder layer is connected, from the hidden state that comes in to the layer norm at its end."""

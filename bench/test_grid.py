@@ -18,7 +18,7 @@ MIN_ROUNDS, MIN_SECONDS = 3, 0.5
 
 
 @pytest.mark.grid
-@pytest.mark.stage("latency")
+@pytest.mark.phase("latency")
 def test_grid(harness: Harness, settings: Settings, variant: Variant, session: Session) -> None:
     """Every cell once, with one thread and with all: median of at least 3 rounds and 0.5 s."""
     shape = "padded" if "pad_to" in harness.artifact(variant).meta else "dynamic"

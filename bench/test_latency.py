@@ -22,7 +22,7 @@ def whole(variant: Variant, visits: Visits) -> None:
         pytest.skip(f"a visit to {variant.id} failed before")
 
 
-@pytest.mark.stage("latency")
+@pytest.mark.phase("latency")
 @pytest.mark.usefixtures("whole")
 @pytest.mark.parametrize("visit", range(1, VISITS + 1))
 def test_visit(variant: Variant, checkpoint: Checkpoint, visits: Visits, visit: int) -> None:
@@ -35,7 +35,7 @@ def test_visit(variant: Variant, checkpoint: Checkpoint, visits: Visits, visit: 
     )
 
 
-@pytest.mark.stage("latency")
+@pytest.mark.phase("latency")
 @pytest.mark.usefixtures("whole")
 def test_latency(
     request: pytest.FixtureRequest,

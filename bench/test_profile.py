@@ -19,7 +19,7 @@ ROUNDS = 10
 
 @pytest.mark.profile
 @pytest.mark.variants(profiled=True)
-@pytest.mark.stage("latency")
+@pytest.mark.phase("latency")
 def test_profile(harness: Harness, settings: Settings, variant: Variant, session: Session) -> None:
     """Milliseconds of every operator type, and a trace that opens in Perfetto."""
     session.warm_up(*timed(session.shape, settings.batch, settings.seq_len))

@@ -11,7 +11,7 @@ from fixtures.harness.assessment import PADDED, SINGLE, Assessment
 from fixtures.metrics.accuracy import Evaluation
 
 
-@pytest.mark.stage("agreement")
+@pytest.mark.phase("agreement")
 def test_agreement(variant: Variant, assessment: Assessment, row: Callable[..., None]) -> None:
     """Every stage, and the outputs of single rows and of a padded batch, are what the declared arithmetic gives."""
     violations = [text for mode in (None, SINGLE, PADDED) for text in assessment.violations(mode)]
@@ -19,7 +19,7 @@ def test_agreement(variant: Variant, assessment: Assessment, row: Callable[..., 
     assert not violations, f"{variant.id}: {'; '.join(violations)}"
 
 
-@pytest.mark.stage("accuracy")
+@pytest.mark.phase("accuracy")
 def test_accuracy(variant: Variant, evaluation: Evaluation) -> None:
     """The variant does not surely lose more than the margin; a model of seeded weights has no accuracy."""
     assert not evaluation.violations, f"{variant.id}: {'; '.join(evaluation.violations)}"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fixtures.comparisons.tokenizers import Desk, Pair, TokenizerSession, differences
+from fixtures.comparisons.tokenizers import Pair, TokenizerPool, TokenizerSession, differences
 from fixtures.core.registry import REGISTRY
 from fixtures.core.spec import Tokenization, Variant
 from fixtures.harness.harness import MAX_LENGTH, Harness
@@ -19,15 +19,15 @@ from fixtures.report.results import note
 from fixtures.report.tables.tokenizers import RUNTIMES, share
 from fixtures.timing.pytest_timer import ChildClock
 
-pytestmark = pytest.mark.stage("latency")
+pytestmark = pytest.mark.phase("latency")
 MIN_ROUNDS, MIN_SECONDS = 5, 2.0
 Inference = Callable[[str, str], dict[str, float]]
 
 
 @pytest.fixture(scope="session")
-def tokenizer(tokenization: Tokenization, desk: Desk) -> TokenizerSession:
+def tokenizer(tokenization: Tokenization, tokenizer_pool: TokenizerPool) -> TokenizerSession:
     """The tokenizer under test, cutting pairs at the suite's usual 128 tokens."""
-    return desk.open(tokenization, MAX_LENGTH)
+    return tokenizer_pool.open(tokenization, MAX_LENGTH)
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +89,7 @@ def timed(request: pytest.FixtureRequest, harness: Harness, tokenization: Tokeni
 def test_throughput(
     harness: Harness,
     tokenization: Tokenization,
-    desk: Desk,
+    tokenizer_pool: TokenizerPool,
     tokenizer: TokenizerSession,
     vocabulary: list[str],
     pairs: dict[str, list[Pair]],
@@ -102,7 +102,7 @@ def test_throughput(
     dev = pairs["dev"]
     made = tokenizer.encode(dev)
     tokens = int(made["attention_mask"].sum())
-    differing = len(differences(dev, desk.reference(tokenization, MAX_LENGTH).encode(dev), made, vocabulary))
+    differing = len(differences(dev, tokenizer_pool.reference(tokenization, MAX_LENGTH).encode(dev), made, vocabulary))
     warm = statistics.median(tokenizer.time(dev) for _ in range(3))
     facts = {"pairs": len(dev), "tokens": tokens, "differing": differing, "load_ms": tokenizer.load_ms}
     seconds = timed(lambda: tokenizer.time(dev), max(MIN_ROUNDS, math.ceil(MIN_SECONDS / warm)), **facts)

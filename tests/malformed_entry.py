@@ -12,7 +12,7 @@ from fixtures.known_failures.entry import AGREEMENT, KnownFailure
 MALFORMED: dict[str, Any] = {"message": "(", "applies": lambda situation: 1 / 0}
 _change = os.environ["ENCODER_PARITY_MALFORMED"]
 _fields: dict[str, Any] = {
-    "variant": "*-pytorch-f32", "stage": AGREEMENT, "exception": RemoteError, "message": "x", "reason": "r", "remedy": "m",
+    "variant": "*-pytorch-f32", "phase": AGREEMENT, "exception": RemoteError, "message": "x", "reason": "r", "remedy": "m",
     "link": "https://example.org/1", _change: MALFORMED[_change],
 }  # fmt: skip
 known_failures.KNOWN_FAILURES = (KnownFailure(**_fields), *known_failures.KNOWN_FAILURES)

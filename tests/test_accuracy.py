@@ -10,7 +10,7 @@ from fixtures.core.spec import Variant
 from fixtures.metrics.accuracy import Evaluation
 
 
-@pytest.mark.stage("accuracy")
+@pytest.mark.phase("accuracy")
 @pytest.mark.variants(size="full")
 def test_accuracy_holds(variant: Variant, evaluation: Evaluation, record_property: Callable[[str, object], None]) -> None:
     """The variant does not surely lose more than the margin; on the generated stand-in it is only reported."""

@@ -16,7 +16,7 @@ from fixtures.harness.session import Session
 from fixtures.metrics.agreement import sqnr
 
 
-@pytest.mark.stage("agreement")
+@pytest.mark.phase("agreement")
 def test_every_stage_is_right(variant: Variant, assessment: Assessment, record_property: Callable[[str, object], None]) -> None:
     """Embeddings, every attention and feed-forward block and the head, each from the variant's own stage before it."""
     for name, figure in assessment.fields().items():
@@ -25,7 +25,7 @@ def test_every_stage_is_right(variant: Variant, assessment: Assessment, record_p
     assert not violations, f"{variant.id}: {'; '.join(violations)}"
 
 
-@pytest.mark.stage("agreement")
+@pytest.mark.phase("agreement")
 @pytest.mark.parametrize("mode", [SINGLE, PADDED])
 def test_agrees_with_the_reference(mode: str, variant: Variant, assessment: Assessment) -> None:
     """Logits and last hidden state, batch 1 unpadded and batch 16 padded, are as near to float64 as the declared arithmetic."""
@@ -33,7 +33,7 @@ def test_agrees_with_the_reference(mode: str, variant: Variant, assessment: Asse
     assert not violations, f"{variant.id}, {mode}: {'; '.join(violations)}"
 
 
-@pytest.mark.stage("invariance")
+@pytest.mark.phase("invariance")
 def test_layers_lead_to_the_outputs(variant: Variant, precision: Precision, session: Session, probes: Arrays) -> None:
     """What is judged stage by stage is what the variant computes: its last layer and its logits are those of a run."""
     cls = REGISTRY.backends[variant.backend]

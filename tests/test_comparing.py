@@ -18,7 +18,7 @@ from fixtures.core.machine import this_machine
 from fixtures.core.spec import Shape, Variant
 from fixtures.harness.harness import Harness
 from fixtures.harness.session import Block
-from fixtures.metrics.intervals import LEAST, Ratio, independent, replicated
+from fixtures.metrics.intervals import MIN_PAIRS, Ratio, paired_t_interval, welch_interval
 from fixtures.options.comparison import read_options, share
 from fixtures.options.interpreters import named
 from fixtures.report.tables.gate import heading, table
@@ -77,9 +77,9 @@ def test_the_interval_over_processes_holds_the_truth_as_often_as_it_says() -> No
     """600 times six pairs of processes, their log ratios with the odd outlier: at most 5 % missed, plus three deviations."""
     generator = np.random.default_rng(2)
     noise = generator.normal(0, 0.01, (600, 6)) * generator.choice([1, 4], (600, 6), p=[0.95, 0.05])
-    missed = sum(not (found := replicated(list(sample))).low <= 1.0 <= found.high for sample in noise)
+    missed = sum(not (found := paired_t_interval(list(sample))).low <= 1.0 <= found.high for sample in noise)
     assert missed <= 46
-    assert replicated([0.0]).high == math.inf
+    assert paired_t_interval([0.0]).high == math.inf
 
 
 def test_the_interval_over_visits_does_too() -> None:
@@ -88,10 +88,10 @@ def test_the_interval_over_visits_does_too() -> None:
     generator = np.random.default_rng(3)
     first, second = generator.normal(0, 0.01, (6000, 3)), generator.normal(0, 0.04, (6000, 3))
     pairs = zip(first, second, strict=True)
-    missed = sum(not (found := independent(list(one), list(two))).low <= 1.0 <= found.high for one, two in pairs)
+    missed = sum(not (found := welch_interval(list(one), list(two))).low <= 1.0 <= found.high for one, two in pairs)
     assert missed <= 6000 * 0.056 + 3 * math.sqrt(6000 * 0.056)
-    assert independent([0.0], [0.0, 0.0]).high == math.inf
-    assert independent([0.0] * 3, [0.0] * 3) == Ratio(1.0, 1.0, 1.0)
+    assert welch_interval([0.0], [0.0, 0.0]).high == math.inf
+    assert welch_interval([0.0] * 3, [0.0] * 3) == Ratio(1.0, 1.0, 1.0)
 
 
 def test_sides_exchange() -> None:
@@ -146,7 +146,7 @@ def test_the_gate_sees_what_is_there(slow_down: float, word: str) -> None:
 def test_without_a_gate_it_is_measured_until_the_interval_is_narrow() -> None:
     found = replicate(launches(1, 1.2), narrow(0.02), budget=10)
     assert found.ratio.half_width <= 0.02
-    assert found.quiet >= LEAST
+    assert found.quiet >= MIN_PAIRS
     assert replicate(launches(1, 1.2), narrow(0.0), budget=1000).quiet == LOOKS[-1], "it ends"
 
 
@@ -154,8 +154,8 @@ def test_slower_wants_six_pairs_however_clear_three_are() -> None:
     """Two modes by process: three pairs of the same ratio have no variance and say nothing."""
     equal: Callable[[bool], Pair] = lambda swap: Pair([math.log(1.3)])  # noqa: E731
     found = replicate(equal, judged(0.05), budget=10)
-    assert (found.quiet, judge(found.ratio, 0.05, None, found.quiet).word) == (LEAST, SLOWER)
-    assert judge(found.ratio, 0.05, None, LEAST - 1).word == CANNOT_TELL
+    assert (found.quiet, judge(found.ratio, 0.05, None, found.quiet).word) == (MIN_PAIRS, SLOWER)
+    assert judge(found.ratio, 0.05, None, MIN_PAIRS - 1).word == CANNOT_TELL
     quicker = replicate(lambda swap: equal(swap).mirrored(), judged(0.05), budget=10)
     assert (quicker.quiet, judge(quicker.ratio, 0.05, None, quicker.quiet).word) == (LOOKS[0], NOT_SLOWER)
 
@@ -184,19 +184,19 @@ def test_a_budget_that_is_too_short_says_so() -> None:
     ],
 )
 def test_three_verdicts(low: float, high: float, word: str) -> None:
-    assert judge(Ratio(1.0, low, high), 0.05, None, LEAST).word == word
+    assert judge(Ratio(1.0, low, high), 0.05, None, MIN_PAIRS).word == word
 
 
 def test_no_variant_is_slower_where_other_is_slower_than_itself() -> None:
     """A/A beyond the gate: the machine cannot compare, and what it says of a variant means nothing."""
-    reason = doubt(Ratio(1.12, 1.06, 1.18), 0.05, LEAST)
-    slower = judge(Ratio(1.2, 1.1, 1.3), 0.05, None, LEAST)
+    reason = doubt(Ratio(1.12, 1.06, 1.18), 0.05, MIN_PAIRS)
+    slower = judge(Ratio(1.2, 1.1, 1.3), 0.05, None, MIN_PAIRS)
     assert slower.unless(reason).word == CANNOT_TELL
     assert "OTHER beside itself came out at 1.120 [1.060, 1.180]" in slower.unless(reason).why
-    assert doubt(Ratio(0.9, 0.85, 0.94), 0.05, LEAST) is not None, "on either side"
-    assert doubt(Ratio(1.02, 1.01, 1.03), 0.05, LEAST) is None
+    assert doubt(Ratio(0.9, 0.85, 0.94), 0.05, MIN_PAIRS) is not None, "on either side"
+    assert doubt(Ratio(1.02, 1.01, 1.03), 0.05, MIN_PAIRS) is None
     assert slower.unless(None) == slower
-    assert judge(Ratio(1.0, 0.9, 1.02), 0.05, None, LEAST).unless(reason).word == NOT_SLOWER
+    assert judge(Ratio(1.0, 0.9, 1.02), 0.05, None, MIN_PAIRS).unless(reason).word == NOT_SLOWER
 
 
 def content(gate: float | None, *sanity: dict[str, Any]) -> dict[str, Any]:
@@ -225,10 +225,10 @@ def test_other_beside_itself_stands_above_the_table() -> None:
 
 def test_a_ratio_of_ratios_has_both_errors() -> None:
     once = Ratio(1.1, 1.1 / 1.03, 1.1 * 1.03)
-    twice = once.over(Ratio(1.1, 1.1 / 1.04, 1.1 * 1.04))
+    twice = once / Ratio(1.1, 1.1 / 1.04, 1.1 * 1.04)
     assert twice.estimate == pytest.approx(1.0)
     assert math.log(twice.high) == pytest.approx(math.hypot(math.log(1.03), math.log(1.04)))
-    assert once.over(Ratio(1.1, 0.0, math.inf)).high == math.inf
+    assert (once / Ratio(1.1, 0.0, math.inf)).high == math.inf
 
 
 def test_disturbed_stretches_are_retaken() -> None:

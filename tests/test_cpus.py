@@ -10,14 +10,14 @@ from fixtures.comparisons.cross_cpu import DIFFERENT, Difference
 from fixtures.core.spec import Precision, Variant
 
 
-@pytest.mark.stage("cpus")
+@pytest.mark.phase("cpus")
 @pytest.mark.option("save_outputs")
 def test_outputs_are_saved(variant: Variant, record: Callable[[], None]) -> None:
     """Artifact, inputs, outputs and layers, for other machines to compare with."""
     record()
 
 
-@pytest.mark.stage("cpus")
+@pytest.mark.phase("cpus")
 @pytest.mark.option("expect_outputs")
 @pytest.mark.variants(recorded=True)
 def test_outputs_are_those_of_another_cpu(variant: Variant, precision: Precision, elsewhere: Difference) -> None:

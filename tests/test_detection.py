@@ -83,7 +83,7 @@ HARMS: dict[Callable[[Path, Path], None], str] = {
 }
 
 
-@pytest.mark.stage("build")
+@pytest.mark.phase("build")
 @pytest.mark.variants(size="tiny")
 def test_a_broken_artifact_is_never_served(harness: Harness, variant: Variant, tmp_path: Path) -> None:
     """Of every backend, the artifact as it is in the store: with a bit that flipped, or another one under the right name."""

@@ -116,7 +116,7 @@ def judge(variant: Variant, session: Session, yardsticks: Yardsticks) -> Judge |
     return wrong
 
 
-@pytest.mark.stage("agreement")
+@pytest.mark.phase("agreement")
 @pytest.mark.variants(size="tiny")
 def test_every_token_of_the_vocabulary(
     harness: Harness, variant: Variant, precision: Precision, session: Session, judge: Judge | None
@@ -137,7 +137,7 @@ def _part(batch: Inputs, start: int) -> Inputs:
     return inputs.rows_of(batch, range(len(batch["input_ids"]))[start : start + AT_ONCE])
 
 
-@pytest.mark.stage("agreement")
+@pytest.mark.phase("agreement")
 def test_every_position_and_the_longest_padding(
     harness: Harness, variant: Variant, precision: Precision, session: Session, probes: Arrays, judge: Judge | None
 ) -> None:
@@ -152,7 +152,7 @@ def test_every_position_and_the_longest_padding(
         assert far is None, f"{variant.id}: {far}"
 
 
-@pytest.mark.stage("invariance")
+@pytest.mark.phase("invariance")
 @pytest.mark.variants(size="tiny")
 def test_every_batch_size(
     harness: Harness, variant: Variant, precision: Precision, session: Session, probes: Arrays, reference: Arrays

@@ -17,7 +17,7 @@ from fixtures.harness.harness import Arrays
 from fixtures.harness.session import Session
 from fixtures.metrics.agreement import sqnr
 
-pytestmark = [pytest.mark.stage("invariance"), pytest.mark.variants(reference=True)]
+pytestmark = [pytest.mark.phase("invariance"), pytest.mark.variants(reference=True)]
 Inputs = dict[str, npt.NDArray[np.int64]]
 #: Tokens of a row that is drawn, and columns of padding behind the longest, at most.
 LONGEST, PADDING = 32, 24

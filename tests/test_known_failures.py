@@ -27,17 +27,17 @@ EVERY: list[Subject] = [
 MRPC = Situation(this_machine(), "MRPC")
 
 
-@pytest.mark.parametrize("entry", KNOWN_FAILURES, ids=lambda entry: f"{entry.variant}:{entry.stage}:{entry.test}")
+@pytest.mark.parametrize("entry", KNOWN_FAILURES, ids=lambda entry: f"{entry.variant}:{entry.phase}:{entry.test}")
 def test_every_entry_matches_a_variant_and_says_why(entry: KnownFailure) -> None:
     assert entry.trouble is None, f"{entry.name}: {entry.trouble}"
-    assert any(entry.covers(variant, entry.stage, entry.test.replace("*", "x")) for variant in EVERY), (
+    assert any(entry.covers(variant, entry.phase, entry.test.replace("*", "x")) for variant in EVERY), (
         f"{entry.name} matches no variant of the registry: correct the pattern or delete the entry"
     )
 
 
 def test_no_entry_expects_of_a_checkpoint_what_its_accuracy_is() -> None:
     """Whether a coarse grid surely loses accuracy is up to the weights and to the number of rows: it may, and need not."""
-    judged = [entry for entry in KNOWN_FAILURES if entry.stage == ACCURACY]
+    judged = [entry for entry in KNOWN_FAILURES if entry.phase == ACCURACY]
     assert all(
         entry.sometimes and re.search(entry.message, "m: loses 3.43 [1.64, 5.34] points, margin 0.83") for entry in judged
     )
@@ -47,7 +47,7 @@ def test_no_entry_expects_of_a_checkpoint_what_its_accuracy_is() -> None:
 def entry(**changes: object) -> KnownFailure:
     fields = {
         "variant": "minilm-l6-pytorch-*",
-        "stage": ACCURACY,
+        "phase": ACCURACY,
         "exception": RemoteError,
         "message": "unknown engine",
         "reason": "r",
@@ -63,7 +63,7 @@ def entry(**changes: object) -> KnownFailure:
         ({"message": "unknown (engine"}, "its message 'unknown (engine' is no regular expression (missing )"),
         ({"message": ""}, "its message is no text"),
         ({"message": None}, "its message is no text"),
-        ({"stage": "running"}, "its stage is none of build, agreement"),
+        ({"phase": "running"}, "its phase is none of build, agreement"),
         ({"exception": "RemoteError"}, "its exception 'RemoteError' is no class of exceptions"),
         ({"exception": RemoteError("x")}, "is no class of exceptions"),
         ({"exception": int}, "is no class of exceptions"),
@@ -87,8 +87,8 @@ def test_a_malformed_entry_says_what_is_wrong(changes: dict[str, object], said: 
 @pytest.mark.parametrize(
     ("change", "code", "said"),
     [
-        ("message", 4, "ERROR: the known failure '*-pytorch-f32' at stage 'agreement' cannot be used: its message '(' is no"),
-        ("applies", 1, "the known failure '*-pytorch-f32' at stage 'agreement': its probe raises ZeroDivisionError (division"),
+        ("message", 4, "ERROR: the known failure '*-pytorch-f32' at phase 'agreement' cannot be used: its message '(' is no"),
+        ("applies", 1, "the known failure '*-pytorch-f32' at phase 'agreement': its probe raises ZeroDivisionError (division"),
     ],
 )  # fmt: skip
 def test_a_run_with_a_malformed_entry_names_it(settings: Settings, change: str, code: int, said: str) -> None:
@@ -132,9 +132,9 @@ def test_an_entry_speaks_of_a_users_model_as_of_ours(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(REGISTRY, "models", {**REGISTRY.models, **users})
     for entry in KNOWN_FAILURES:
         for subject in EVERY:
-            if isinstance(subject, (Variant, Tokenization)) and entry.covers(subject, entry.stage, "test_x"):
+            if isinstance(subject, (Variant, Tokenization)) and entry.covers(subject, entry.phase, "test_x"):
                 same = dataclasses.replace(subject, model=f"users-{REGISTRY.models[subject.model].family}", size="full")
-                assert entry.covers(same, entry.stage, "test_x"), f"{entry.name} covers {subject.id}, and not {same.id}"
+                assert entry.covers(same, entry.phase, "test_x"), f"{entry.name} covers {subject.id}, and not {same.id}"
 
 
 def test_an_entry_of_a_family_covers_no_other() -> None:
@@ -144,21 +144,21 @@ def test_an_entry_of_a_family_covers_no_other() -> None:
     assert only.subjects == "`*-pytorch-f32` of ibert"
 
 
-def test_an_entry_covers_its_stage_and_a_build_entry_every_stage() -> None:
+def test_an_entry_covers_its_phase_and_a_build_entry_every_phase() -> None:
     variant = Variant("minilm-l6", "full", "pytorch", "f32")
     assert entry().covers(variant, ACCURACY, "test_x")
     assert not entry().covers(variant, AGREEMENT, "test_x")
-    assert entry(stage=BUILD).covers(variant, AGREEMENT, "test_x")
+    assert entry(phase=BUILD).covers(variant, AGREEMENT, "test_x")
     assert not entry(test="test_y").covers(variant, ACCURACY, "test_x")
     assert not entry().covers(Variant("minilm-l6", "tiny", "pytorch", "f32"), ACCURACY, "test_x")
 
 
-def test_only_an_entry_of_their_own_stage_covers_tokenizers() -> None:
+def test_only_an_entry_of_their_own_phase_covers_tokenizers() -> None:
     made = Tokenization("minilm-l6", "full", "keras_hub")
     pattern = {"variant": "minilm-l6-keras_hub*"}
-    assert entry(stage=TOKENIZER, **pattern).covers(made, TOKENIZER, "test_x")
-    assert not entry(stage=BUILD, **pattern).covers(made, TOKENIZER, "test_x")
-    assert not entry(stage=TOKENIZER, **pattern).covers(made, "latency", "test_x")
+    assert entry(phase=TOKENIZER, **pattern).covers(made, TOKENIZER, "test_x")
+    assert not entry(phase=BUILD, **pattern).covers(made, TOKENIZER, "test_x")
+    assert not entry(phase=TOKENIZER, **pattern).covers(made, "latency", "test_x")
 
 
 def test_an_entry_explains_its_own_failure_only() -> None:
@@ -241,7 +241,7 @@ def test_a_probe_may_ask_for_a_version(installed: dict[str, str], has: bool) -> 
 def test_no_other_place_skips_or_expects_failure() -> None:
     """A bare skip or xfail elsewhere would be a second table."""
     pattern = re.compile(r"pytest\.xfail\(|importorskip|mark\.(skip|xfail)\b")
-    allowed = {"plugin.py", Path(__file__).name}
+    allowed = {"hooks.py", Path(__file__).name}
     guilty = [
         f"{path.relative_to(ROOT)}:{number}"
         for folder in ("fixtures", "tests", "bench")

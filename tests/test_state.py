@@ -23,7 +23,7 @@ from fixtures.store.source_code import ROOT
 from fixtures.timing.roofline import WIDTHS, parameters
 from fixtures.worker import side_effects
 
-pytestmark = [pytest.mark.stage("invariance"), pytest.mark.variants(size="tiny", reference=True)]
+pytestmark = [pytest.mark.phase("invariance"), pytest.mark.variants(size="tiny", reference=True)]
 #: What happens every thousandth time happens in CALLS; an emulator would take minutes for them.
 CALLS, CALLS_EMULATED = 1100, 60
 #: Tokens of a row that is run so often.

@@ -16,7 +16,7 @@ from fixtures.harness.session import Session
 from fixtures.harness.worker_process import WorkerProcess
 from fixtures.metrics.inputs import token_ids
 
-pytestmark = pytest.mark.stage("build")
+pytestmark = pytest.mark.phase("build")
 #: QDQ with a scale for each channel: DequantizeLinear has an axis since opset 13.
 PER_CHANNEL_OPSET = 13
 #: TFLite's dense layer.

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fixtures.comparisons.tokenizers import Desk, Pair, differences, report, rows
+from fixtures.comparisons.tokenizers import Pair, TokenizerPool, differences, report, rows
 from fixtures.core.spec import Tokenization
 from fixtures.report.tables import tokenizers as tokenizer_table
 
-pytestmark = pytest.mark.stage("tokenizer")
+pytestmark = pytest.mark.phase("tokenizer")
 #: Longer than any pair here, even where a tiny vocabulary spells words out: nothing is cut.
 UNCUT = 256
 #: Tokens left for the two sentences of a pair that is cut: less than most pairs have.
@@ -24,29 +24,34 @@ SENTENCES = st.lists(WORDS, min_size=1, max_size=8).map(" ".join)
 
 
 @pytest.fixture(scope="session")
-def compare(tokenization: Tokenization, desk: Desk, vocabulary: list[str]) -> Callable[[list[Pair], int], None]:
+def compare(
+    tokenization: Tokenization, tokenizer_pool: TokenizerPool, vocabulary: list[str]
+) -> Callable[[list[Pair], int], None]:
     """``compare(pairs, max_length)``: this tokenizer's ids are those of the fast one."""
 
     def check(pairs: list[Pair], max_length: int) -> None:
-        expected = desk.reference(tokenization, max_length).encode(pairs)
-        lines = differences(pairs, expected, desk.open(tokenization, max_length).encode(pairs), vocabulary)
+        expected = tokenizer_pool.reference(tokenization, max_length).encode(pairs)
+        lines = differences(pairs, expected, tokenizer_pool.open(tokenization, max_length).encode(pairs), vocabulary)
         assert not lines, report(tokenization.id, pairs, lines)
 
     return check
 
 
 @pytest.fixture(scope="session")
-def special(tokenization: Tokenization, desk: Desk) -> int:
+def special(tokenization: Tokenization, tokenizer_pool: TokenizerPool) -> int:
     """How many special tokens a pair gets: 3 for BERT, 4 for RoBERTa."""
-    return int(desk.reference(tokenization, UNCUT).encode([("", "")])["attention_mask"].sum())
+    return int(tokenizer_pool.reference(tokenization, UNCUT).encode([("", "")])["attention_mask"].sum())
 
 
 def test_ids_equal_those_of_the_fast_tokenizer(
-    tokenization: Tokenization, desk: Desk, pairs: dict[str, list[Pair]], compare: Callable[[list[Pair], int], None]
+    tokenization: Tokenization,
+    tokenizer_pool: TokenizerPool,
+    pairs: dict[str, list[Pair]],
+    compare: Callable[[list[Pair], int], None],
 ) -> None:
     """All of MRPC's pairs, dev before train, uncut; for tiny models, whose vocabulary is a toy, those of dev."""
     every = pairs["dev"] + (pairs["train"] if tokenization.size == "full" else [])
-    longest = max(map(len, rows(desk.reference(tokenization, UNCUT).encode(every))))
+    longest = max(map(len, rows(tokenizer_pool.reference(tokenization, UNCUT).encode(every))))
     assert longest < UNCUT, f"{tokenization.id}: pairs have up to {longest} tokens: raise UNCUT, or they are cut"
     compare(every, UNCUT)
 

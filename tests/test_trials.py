@@ -10,7 +10,7 @@ from fixtures.core.registry import REGISTRY
 from fixtures.harness.harness import Harness
 
 
-@pytest.mark.stage("trial")
+@pytest.mark.phase("trial")
 @pytest.mark.parametrize("trial", sorted(REGISTRY.trials))
 def test_trial(trial: str, harness: Harness, tmp_path: Path) -> None:
     harness.attempt(REGISTRY.trials[trial], tmp_path)

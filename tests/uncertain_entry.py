@@ -23,7 +23,7 @@ def _break(precision: str, message: str) -> None:
 _break("bf16", "the grid is too coarse")
 _break("f16", "something else is wrong")
 _entry = KnownFailure(
-    variant="*-pytorch-*", stage=BUILD, exception=RemoteError, message="^RuntimeError: the grid is too coarse", reason="r",
+    variant="*-pytorch-*", phase=BUILD, exception=RemoteError, message="^RuntimeError: the grid is too coarse", reason="r",
     remedy="m", link="https://example.org/1", sometimes="the weights",
 )  # fmt: skip
 known_failures.KNOWN_FAILURES = (_entry, *known_failures.KNOWN_FAILURES)
