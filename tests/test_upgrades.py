@@ -75,7 +75,7 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def write(**fields: Any) -> None:
         told = {
-            "variant": "*-onnxruntime-*", "stage": BUILD, "exception": RemoteError, "message": "^ImportError: .*QuantType",
+            "variant": "*-onnxruntime-*", "phase": BUILD, "exception": RemoteError, "message": "^ImportError: .*QuantType",
             "reason": "r", "remedy": "m", "link": "https://example.org/1",
             "applies": lambda situation: situation.has("onnxruntime < 1.5"),
         }  # fmt: skip
@@ -106,7 +106,7 @@ def test_a_difference_is_a_finding(before: Stack, after: Stack, state: str, tabl
     [
         (Stack(OLD), Stack(NEW, MISSING), {}, "this stack: no known failure covers ImportError: cannot import name"),
         (Stack(NEW, MISSING), Stack(NEW), {}, "OTHER: no known failure covers ImportError: cannot import name"),
-        (Stack(OLD, MISSING), Stack(NEW), {"stage": ACCURACY}, "OTHER: no known failure covers"),
+        (Stack(OLD, MISSING), Stack(NEW), {"phase": ACCURACY}, "OTHER: no known failure covers"),
         (Stack(OLD, MISSING), Stack(NEW), {"message": "^RuntimeError"}, "OTHER: the known failure .* another: ImportError"),
         (Stack(OLD, Crash("killed by SIGILL")), Stack(NEW), {}, "OTHER: the known failure .* another: killed by SIGILL"),
         (Stack(OLD, MISSING), Stack(NEW, MISSING), {}, "this stack: no known failure covers"),
