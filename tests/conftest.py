@@ -15,8 +15,8 @@ from filelock import FileLock
 from fixtures.harness.harness import Harness
 from fixtures.options.settings import Settings
 from fixtures.pytest_plugin.hooks import HARNESS
-from tests.nested import run
-from tests.reports import Content
+from tests.support.nested import run
+from tests.support.reports import Content
 
 hypothesis.settings.register_profile(
     "suite",

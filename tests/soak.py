@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 from fixtures.report.table import Column, Table, identity
 from fixtures.store.source_code import ROOT
 from fixtures.store.store import default_root
-from tests.nested import command, surroundings
+from tests.support.nested import command, surroundings
 
 MARK = "SOAK"
 MIB = 2.0**20

@@ -1,0 +1,148 @@
+"""What exporters and quantizers wrote: opset, dynamic axes that are dynamic, fused and quantized nodes, nothing left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fixtures.core.registry import REGISTRY
+from fixtures.core.spec import Precision, Variant
+from fixtures.harness.harness import Harness
+from fixtures.harness.session import Session
+from fixtures.harness.worker_process import WorkerProcess
+from fixtures.metrics.inputs import token_ids
+
+pytestmark = pytest.mark.phase("build")
+#: QDQ with a scale for each channel: DequantizeLinear has an axis since opset 13.
+PER_CHANNEL_OPSET = 13
+#: TFLite's dense layer.
+DENSE = "FULLY_CONNECTED"
+#: Products of the head, Gemm in some exports, which no static quantizer here is asked for.
+HEAD = 2
+
+
+def test_two_shapes_run(variant: Variant, session: Session) -> None:
+    """Batch and sequence length are the caller's choice in every artifact, whatever it was traced with."""
+    for batch, length in ((1, 7), (3, min(19, session.shape.max_length))):
+        outputs = session.run(token_ids(session.shape, batch, length))
+        found = {name: array.shape for name, array in outputs.items()}
+        assert found["logits"][0] == batch, f"{variant.id}, {batch} x {length}: {found}"
+        assert found["last_hidden_state"] == (batch, length, session.shape.hidden), f"{variant.id}, {batch} x {length}: {found}"
+        assert all(np.isfinite(array).all() for array in outputs.values()), f"{variant.id}, {batch} x {length}: not finite"
+
+
+@pytest.mark.variants(exported=True)
+def test_the_file_is_what_was_asked_for(harness: Harness, variant: Variant, session: Session) -> None:
+    artifact, structure = harness.artifact(variant), session.structure()
+    where, meta = f"{variant.id} ({artifact.path})", artifact.meta
+    assert set(structure["inputs"]) == set(session.shape.inputs), f"{where} takes {structure['inputs']}"
+    static = {name: sizes for name, sizes in structure["inputs"].items() if any(isinstance(n, int) and n >= 0 for n in sizes)}
+    if "pad_to" in meta:
+        assert all(sizes[1] == meta["pad_to"]["sequence"] for sizes in static.values()), f"{where} takes {structure['inputs']}"
+    else:
+        assert not static, f"{where}: dimensions that were to be dynamic are not: {static}"
+    if "opset" in structure:
+        asked = _asked_opset(harness, variant)
+        assert structure["opset"][""] == asked, f"{where}: opset {structure['opset']}, asked for {asked}"
+        among = structure["initializers_among_inputs"]
+        assert not among, f"{where}: weights are inputs too, which stops constant folding: {among}"
+        own = {path.relative_to(artifact.path).as_posix() for path in artifact.path.rglob("*") if path.is_file()}
+        missing = [name for name in structure["external_files"] if name not in own]
+        assert not missing, f"{where}: its weights lie in {missing}, which is not there"
+    for name, count in meta.get("fused", {}).items():
+        found = sum(structure["operators"].get(form, 0) for form in name.split("|"))
+        assert found == count, f"{where}: {found} {name}, not {count}"
+    if variant.precision.startswith("int"):
+        _check_quantized(where, structure, meta)
+
+
+def _asked_opset(harness: Harness, variant: Variant) -> int:
+    """What the lowering asked its exporter for, or the one that the graph it started from was exported by."""
+    meta, low = harness.artifact(variant).meta, REGISTRY.lowering(variant)
+    if "opset" in meta:
+        return int(meta["opset"])
+    assert low.needs is not None, f"{variant.id} says nothing of its opset"
+    source = _asked_opset(harness, Variant(variant.model, variant.size, *low.needs))
+    return max(source, PER_CHANNEL_OPSET) if variant.precision == "int8_static" else source
+
+
+def _check_quantized(where: str, structure: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
+    """As many products in 8 bits as the lowering says, and no dense layer in float that it does not leave so."""
+    assert structure["quantized"] == meta.get("quantized", {DENSE: structure["products"]}), f"{where}: {structure}"
+    assert structure["quantized"], f"{where}: nothing in it is quantized"
+    if DENSE not in structure["quantized"]:
+        left = meta["float_nodes"] + HEAD if "float_nodes" in meta else 0
+        assert structure["products"] <= left, f"{where}: {structure['products']} dense layers are in float, not {left}"
+
+
+def wrong_formats(found: Mapping[str, Any], computes: str, stores: str, left: int) -> list[str]:
+    """What differs, a line each, from products in ``computes`` and matrices kept in ``stores``. Of 8 bits, ``left`` dense
+    layers may be in float; what else is in float, biases and tables, counts in the size."""
+    products = dict(found["products"])
+    if computes == "int8":
+        wrong = {} if sum(count for name, count in products.items() if name != computes) <= left else products
+        return [f"products are in {wrong}, all but {left} were to be in int8"] if wrong or computes not in products else []
+    lines = [f"products are in {products}, which were to be in {computes}"] if set(products) != {computes} else []
+    bytes_in = dict(found["stored"])
+    return lines + ([f"bytes are kept in {bytes_in}, which were to be in {stores}"] if set(bytes_in) != {stores} else [])
+
+
+@pytest.mark.variants(formats=True)
+def test_products_and_weights_have_the_format_of_the_name(
+    harness: Harness, variant: Variant, precision: Precision, session: Session
+) -> None:
+    """As the lowering declares them. What it declares by CPU is what a runtime makes of a file in the precision's own."""
+    low, meta = REGISTRY.lowering(variant), harness.artifact(variant).meta
+    computes = low.computes if isinstance(low.computes, str) else precision.arithmetic
+    stores = low.stores or precision.arithmetic
+    left = meta.get("float_nodes", 0) + meta.get("float_attention", 0) + HEAD
+    wrong = wrong_formats(session.formats(), computes, stores, left)
+    assert not wrong, f"{variant.id}: {'; '.join(wrong)}"
+
+
+@pytest.mark.parametrize(
+    ("products", "stored", "computes", "stores", "says"),
+    [
+        ({"f16": 14}, {"f16": 100}, "f16", "f16", ""),
+        ({"f32": 14}, {"f16": 100}, "f16", "f16", "products are in {'f32': 14}"),
+        ({"f16": 13, "f32": 1}, {"f16": 100}, "f16", "f16", "products are in {'f16': 13, 'f32': 1}"),
+        ({"f16": 14}, {"f16": 90, "f32": 10}, "f16", "f16", "bytes are kept in {'f16': 90, 'f32': 10}"),
+        ({"f32": 14}, {"f32": 100}, "f16", "f16", "products are in {'f32': 14}"),
+        ({"f32": 14}, {"f16": 100}, "f32", "f16", ""),
+        ({"int8": 12, "f32": 2}, {}, "int8", "int8", ""),
+        ({"int8": 11, "f32": 3}, {}, "int8", "int8", "all but 2 were to be in int8"),
+        ({"f32": 2}, {}, "int8", "int8", "all but 2 were to be in int8"),
+    ],
+)
+def test_a_format_that_is_not_that_of_the_name_is_found(
+    products: dict[str, int], stored: dict[str, int], computes: str, stores: str, says: str
+) -> None:
+    wrong = wrong_formats({"products": products, "stored": stored}, computes, stores, HEAD)
+    assert bool(wrong) == bool(says)
+    assert says in "".join(wrong)
+
+
+@pytest.mark.backend("onnxruntime")
+@pytest.mark.parametrize(
+    ("kind", "products", "stored"),
+    [
+        ("f16", {"f16": 1}, {"f16": 32}),
+        ("f16 computed in f32", {"f32": 1}, {"f16": 32}),
+        ("int8", {"int8": 1}, {"int8": 16}),
+        ("int8 weights of a float product", {"f32": 1}, {"int8": 16}),
+    ],
+)
+def test_formats_are_those_of_the_graph(tmp_path: Path, kind: str, products: Any, stored: Any) -> None:
+    """Whatever the file is called: a product between two Casts, or behind one DequantizeLinear only, is one in float."""
+    child = WorkerProcess("formats", tmp_path / "log", threads=1)
+    try:
+        found = child.ask(
+            "call", timeout=60, target="tests.support.formats:found", arguments={"out": str(tmp_path), "kind": kind}
+        )
+    finally:
+        child.close()
+    assert found["value"] == {"products": products, "stored": stored}

@@ -1,0 +1,92 @@
+"""The process that works on the store, killed at every step: nothing half-done is served, and nothing stays behind."""
+
+from __future__ import annotations
+
+import multiprocessing
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fixtures.core.errors import Crash
+from fixtures.store.eviction import prune
+from fixtures.store.manifest import damage
+from fixtures.store.store import Store
+from tests.support import dying
+
+Work = Callable[[Path], None]
+
+
+def killed(work: Work, start: Path | None, place: Path) -> Iterator[tuple[int, Path]]:
+    """A store for each step of ``work``, which begins with a copy of ``start``, as the kill at that step left it."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["pytest", "tests.support.dying"])  # each child then begins in a few milliseconds
+    for step in range(1, 2000):
+        root = place / str(step)
+        if start is not None:
+            shutil.copytree(start, root)
+        victim = context.Process(target=dying.die_at, args=(step, work, root))
+        victim.start()
+        victim.join(60)
+        assert victim.exitcode in (0, -signal.SIGKILL), f"step {step} of {work.__name__} ended with {victim.exitcode}"
+        yield step, root
+        shutil.rmtree(root)
+        if victim.exitcode == 0:
+            return
+    raise AssertionError(f"{work.__name__} did not end within 2000 steps")
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Path:
+    """A store that holds the artifact."""
+    dying.builds(tmp_path / "filled")
+    return tmp_path / "filled"
+
+
+def mended(root: Path, label: str) -> Store:
+    """A later run on ``root``, which serves the artifact whole."""
+    store = Store(root, "later", lambda text: None)
+    served = store.get(dying.REQUEST, dying.build)
+    assert damage(served.path, dying.REQUEST.key) is None, label
+    assert sorted(served.manifest["files"]) == ["deep/more.bin", "model.bin"], label
+    assert (served.path / "model.bin").read_bytes() == b"0123456789" * 100, label
+    left = [path.name for path in (root / "tmp").iterdir()]
+    assert not left, f"{label}: {left} stay in tmp"
+    return store
+
+
+@pytest.mark.parametrize("work", [dying.builds, dying.prunes], ids=lambda work: work.__name__)
+def test_an_artifact_is_whole_or_not_there_after_a_kill_at_any_step(work: Work, filled: Path, tmp_path: Path) -> None:
+    steps = 0
+    for steps, root in killed(work, filled if work is dying.prunes else None, tmp_path):
+        label = f"killed at step {steps} of {work.__name__}"
+        if (folder := root / dying.REQUEST.folder).exists():
+            assert damage(folder, dying.REQUEST.key) is None, label
+        mended(root, label)
+    assert steps > 60, f"{work.__name__} has {steps} steps: are they counted?"
+
+
+def test_a_damaged_artifact_is_never_served_after_a_kill_at_any_step_of_mending_it(filled: Path, tmp_path: Path) -> None:
+    for step, root in killed(dying.rebuilds, filled, tmp_path):
+        mended(root, f"killed at step {step} of rebuilding")
+
+
+def test_a_failure_is_remembered_whole_or_not_at_all_after_a_kill_at_any_step(tmp_path: Path) -> None:
+    """Another process of the same run, a worker beside the killed one, goes on."""
+    for step, root in killed(dying.fails, None, tmp_path):
+        beside = Store(root, "killed", lambda text: None)
+        with pytest.raises(Crash, match="SIGSEGV"):
+            beside.get(dying.FAILING, dying.crash)
+        Store(root, "later", lambda text: None)
+        assert not list((root / "tmp").iterdir()), f"killed at step {step} of remembering: something stays in tmp"
+
+
+def test_what_a_killed_removal_left_is_swept_by_the_next(filled: Path, tmp_path: Path) -> None:
+    """Also where nobody ever asks for that artifact again."""
+    for step, root in killed(dying.prunes, filled, tmp_path):
+        store = Store(root, "later", lambda text: None)
+        prune(store, 0)
+        left = [path.name for path in (root / "tmp").iterdir()]
+        assert not left, f"killed at step {step} of pruning: {left} stay in tmp"
