@@ -45,7 +45,7 @@ def make(
 ) -> dict[str, Any]:
     """The checkpoint ``name`` in the folder ``out``, and its ``accuracy`` on the dev pairs of ``learnt_from``.
 
-    It begins as ``base``, fields of ``tests.support.folders.ordinary``, or as the default model's published weights (None). It is
+    It begins as ``base``, fields of ``tests.support.folders.ordinary``, or as the default model's published weights. It is
     fine-tuned on the first ``train`` pairs of the folder ``learnt_from``, or left as it is (None).
     """
     folder = Path(out)

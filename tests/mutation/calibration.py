@@ -35,7 +35,7 @@ ELSEWHERE = "pytorch,torchscript,onnxruntime,onnxruntime_fused,tflite"
 
 @dataclass(frozen=True)
 class Subject:
-    """A checkpoint: ``base`` is fields of ``tests.support.folders.ordinary``, or None for the default model's published weights;
+    """A checkpoint: ``base`` is fields of ``tests.support.folders.ordinary``, None for the default model's published weights;
     ``data`` what it learns from (nothing: it stays as drawn), the first ``train`` pairs of it (None: all)."""
 
     name: str

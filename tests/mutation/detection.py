@@ -1,7 +1,7 @@
 """Which test catches which fault, with the figure: ``python -m tests.mutation.detection`` renews docs/detection.md.
 
 The suite's own tests run in a pytest of their own on every faulty cell (``tests.mutation.faults``) and on the right ones beside
-them; what they said is read from its JUnit file. ``--keep DIR`` keeps these files; a later call makes only those that are missing.
+them; what they said is read from its JUnit file. ``--keep DIR`` keeps these files, and a later call makes only the rest.
 """
 
 from __future__ import annotations
