@@ -18,8 +18,8 @@ from fixtures.report.sections import table
 from fixtures.report.speed_up import speed_up
 from fixtures.timing.noise import PATIENCE, Measurement, gather, steady
 from fixtures.timing.visits import ROUNDS_FOR_P95, Latency, Visit
-from tests.meta.timing.test_comparing import BUSY, QUIET
 from tests.support.nested import run
+from tests.support.turns import BUSY, QUIET
 
 
 def window(*medians: float, strain: dict[str, float] = QUIET) -> Measurement:

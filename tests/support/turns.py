@@ -1,0 +1,42 @@
+"""Processes that are simulated: rounds, turns and pairs from a seed, in quiet or disturbed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from fixtures.harness.session import Block
+from fixtures.timing.interleaved import (
+    Pair,
+    alternate,
+)
+
+QUIET = {"cpus": 2.0, "queued": 0.0, "foreign": 0.0, "steal": 0.0, "throttled": 0.0, "heated": 0.0}
+BUSY = {**QUIET, "queued": 0.4, "foreign": 0.08}
+
+
+def noisy(generator: np.random.Generator, middle: float, strain: dict[str, float] = QUIET) -> Callable[[], Block]:
+    """Turns of a process whose rounds take ``middle`` seconds, give or take 3 % and the odd tenfold outlier."""
+
+    def turn() -> Block:
+        rounds = middle * generator.lognormal(0, 0.03, 5) * generator.choice([1, 10], 5, p=[0.95, 0.05])
+        return Block(rounds.tolist(), strain)
+
+    return turn
+
+
+def launches(seed: int, slow_down: float, spread: float = 0.01, strain: dict[str, float] = QUIET) -> Callable[[bool], Pair]:
+    """Pairs of processes, each with its own luck of ``spread``."""
+    generator = np.random.default_rng(seed)
+
+    def launch(swap: bool) -> Pair:
+        first, second = (0.01 * generator.lognormal(0, spread) for _ in range(2))
+        one, two = noisy(generator, first, strain), noisy(generator, slow_down * second, strain)
+        return alternate(one, two, wanted=5, rest=at_once)
+
+    return launch
+
+
+def at_once(seconds: float, jitter: float) -> None:
+    """A pause that takes no time."""
