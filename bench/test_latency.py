@@ -8,7 +8,8 @@ import pytest
 
 from fixtures.core.registry import REGISTRY
 from fixtures.core.spec import Variant
-from fixtures.harness.harness import Checkpoint, Harness
+from fixtures.harness.checkpoints import Checkpoint
+from fixtures.harness.harness import Harness
 from fixtures.options.settings import Settings
 from fixtures.timing.pytest_timer import ChildClock
 from fixtures.timing.roofline import Peaks, least_seconds

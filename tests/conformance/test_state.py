@@ -13,7 +13,8 @@ import pytest
 from fixtures.core.errors import RemoteError
 from fixtures.core.registry import REGISTRY, Arrays
 from fixtures.core.spec import Precision, Variant
-from fixtures.harness.harness import Checkpoint, Harness
+from fixtures.harness.checkpoints import Checkpoint
+from fixtures.harness.harness import Harness
 from fixtures.harness.session import Session
 from fixtures.harness.worker_process import WorkerProcess
 from fixtures.metrics.agreement import sqnr
