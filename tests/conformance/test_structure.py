@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fixtures.backends._onnx import HEAD
 from fixtures.core.registry import REGISTRY
 from fixtures.core.spec import Precision, Variant
 from fixtures.harness.harness import Harness
@@ -21,8 +22,6 @@ pytestmark = pytest.mark.phase("build")
 PER_CHANNEL_OPSET = 13
 #: TFLite's dense layer.
 DENSE = "FULLY_CONNECTED"
-#: Products of the head, Gemm in some exports, which no static quantizer here is asked for.
-HEAD = 2
 
 
 def test_two_shapes_run(variant: Variant, session: Session) -> None:

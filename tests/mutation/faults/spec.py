@@ -156,7 +156,7 @@ def register(fault: Fault, low: Lowering) -> None:
         build=build,
         needs=needs,
         families=fault.families or low.families,
-        close=False,
+        minor=False,
         summary=fault.says,
         sources=(Path(str(low.build.__code__.co_filename)), *sorted(FOLDER.glob("*.py"))),
     )
