@@ -49,10 +49,10 @@ def words(logs: Logs, slow_down: float, gate: float) -> dict[str, Any]:
     interval holds the truth, and the pairs that it took."""
     stop = judged(gate)
     found = [stopped(row, slow_down, stop) for row in logs]
-    said = [judge(one.ratio, gate, one.unstable, one.quiet).word for one in found]
+    said = [judge(one.ratio, gate, one.unstable, one.clean).word for one in found]
     return {
         "n": len(logs), SLOWER: said.count(SLOWER), NOT_SLOWER: said.count(NOT_SLOWER),
-        "covered": covered((one.ratio for one in found), slow_down), "pairs": float(np.mean([one.quiet for one in found])),
+        "covered": covered((one.ratio for one in found), slow_down), "pairs": float(np.mean([one.clean for one in found])),
     }  # fmt: skip
 
 
@@ -118,7 +118,7 @@ OTHERS = (
 def ended(logs: Logs, slow_down: float, stop: Stop) -> list[tuple[Ratio, int]]:
     """Ratio and pairs of every comparison."""
     found = (stopped(row, slow_down, stop) for row in logs)
-    return [(one.ratio, one.quiet) for one in found]
+    return [(one.ratio, one.clean) for one in found]
 
 
 def recorded(world: World, seed: int) -> tuple[Ratio, int]:
@@ -129,7 +129,7 @@ def recorded(world: World, seed: int) -> tuple[Ratio, int]:
     before = welch_interval(first, second)
     stop = Stop((3, 4, 6), 1 - 2 * LEVEL, lambda ratio, pairs: (ratio / before).high <= 1.05 or (ratio / before).low > 1.05)
     live = stopped(np.array(now.pairs(6)), 0.0, stop)
-    return live.ratio / before, live.quiet
+    return live.ratio / before, live.clean
 
 
 def beside(jitter: bool, number: int, stop: Stop) -> str:
@@ -137,7 +137,7 @@ def beside(jitter: bool, number: int, stop: Stop) -> str:
     generator = np.random.default_rng(SEED)
     logs = (np.array(resonating(generator, jitter).pairs(stop.looks[-1])) for _ in range(number))
     return per_cent(
-        sum(judge((one := stopped(row, 0.0, stop)).ratio, 0.0, None, one.quiet).word == SLOWER for row in logs), number
+        sum(judge((one := stopped(row, 0.0, stop)).ratio, 0.0, None, one.clean).word == SLOWER for row in logs), number
     )
 
 

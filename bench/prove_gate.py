@@ -160,12 +160,12 @@ class Proof:
             [seconds for pair in found.pairs for seconds in (*(pair.first, pair.second)[side], *pair.left_out[side])]
             for side in (0, 1)
         )
-        word = judge(ratio, mode.limit, found.unstable, found.quiet).word
+        word = judge(ratio, mode.limit, found.unstable, found.clean).word
         return {
             "mode": mode.name, "slow_down": slow_down, "ratio": ratio.estimate, "low": ratio.low, "high": ratio.high,
             "word": CANNOT_TELL if mode.stored and word == SLOWER else word, "beyond": word == SLOWER,
             "processes": [statistics.median(pair.logs) for pair in found.pairs if pair.logs],
-            "retaken": found.retaken, "unstable": found.unstable, "seconds": found.seconds,
+            "retaken": found.repeated, "unstable": found.unstable, "seconds": found.seconds,
             "mean": statistics.fmean(second) / statistics.fmean(first) > THRESHOLD,
             "median": statistics.median(second) / statistics.median(first) > THRESHOLD,
         }  # fmt: skip
@@ -190,12 +190,12 @@ def summary(cases: list[dict[str, Any]]) -> str:
     rows = {}
     for (mode, slow_down), group in itertools.groupby(sorted(cases, key=_case), key=_case):
         mine = list(group)
-        quiet = [case for case in mine if case["unstable"] is None]
+        clean = [case for case in mine if case["unstable"] is None]
         rows[f"{mode}, {slow_down:.0%} slower"] = {
             "n": len(mine),
             "slower": said(count(mine, lambda case: case["word"] == SLOWER)),
             "unknown": said(count(mine, lambda case: case["word"] == CANNOT_TELL)),
-            "covers": said(count(quiet, covers)) if quiet else None,
+            "covers": said(count(clean, covers)) if clean else None,
             "mean": said(count(mine, lambda case: case["mean"])), "median": said(count(mine, lambda case: case["median"])),
             "pairs": statistics.fmean(len(case["processes"]) for case in mine),
             "seconds": statistics.fmean(case["seconds"] for case in mine),
@@ -227,11 +227,11 @@ def test_the_gate(load_: str, harness: Harness, settings: Settings, monkeypatch:
             if path := os.environ.get("ENCODER_PARITY_PROOF"):
                 Path(f"{path}.{load_}.json").write_text(json.dumps(cases), encoding="utf-8")
     print(f"\n{load_}; {proof.variant.id}, {1e3 * proof.inference:.2f} ms\n\n{summary(cases)}")
-    for broken in contradictions(cases, quiet=load_ == "quiet"):
+    for broken in contradictions(cases, clean=load_ == "quiet"):
         pytest.fail(broken)
 
 
-def contradictions(cases: list[dict[str, Any]], quiet: bool) -> Iterator[str]:
+def contradictions(cases: list[dict[str, Any]], clean: bool) -> Iterator[str]:
     """Which promises the limits of the counted shares exclude."""
     for (mode, slow_down), group in itertools.groupby(sorted(cases, key=_case), key=_case):
         mine = list(group)
@@ -240,7 +240,7 @@ def contradictions(cases: list[dict[str, Any]], quiet: bool) -> Iterator[str]:
         allowed = 0.001 if slow_down == 0 else 0.025 if slow_down <= limit else 1.0
         if slower.low > allowed:
             yield f"{mode}: at least {slower.low:.1%} of slow-downs by {slow_down:.0%} were called slower, {allowed:.1%} may be"
-        if quiet and limit >= 0.05 and slow_down >= 2 * limit and not _stored(mode) and slower.high < 0.9:
+        if clean and limit >= 0.05 and slow_down >= 2 * limit and not _stored(mode) and slower.high < 0.9:
             yield f"{mode}: at most {slower.high:.1%} of slow-downs by {slow_down:.0%} were seen, 90 % are to be"
         sure = [case for case in mine if case["unstable"] is None]
         if sure and (held := count(sure, covers)).high < 0.95:

@@ -33,7 +33,7 @@ def unsound(other: Baseline, settings: Settings, harness: Harness) -> Callable[[
                 ratio = found.ratio
                 known = {} if found.unstable else {"ratio": ratio.estimate, "low": ratio.low, "high": ratio.high}
                 harness.store.record(SANITY, what=other.name(variant), unstable=found.unstable, **known)
-                said[0] = None if found.unstable else doubt(ratio, gate, found.quiet)
+                said[0] = None if found.unstable else doubt(ratio, gate, found.clean)
         return said[0]
 
     return ask
@@ -47,7 +47,7 @@ def figures(found: Result) -> dict[str, Any]:
         row |= {
             "ratio": ratio.estimate, "ratio_low": ratio.low, "ratio_high": ratio.high, "processes": measured.processes,
             "rounds": measured.rounds, "compare_seconds": measured.seconds,
-            "gate_conditions": in_a_word(found.unstable, measured.retaken),
+            "gate_conditions": in_a_word(found.unstable, measured.repeated),
         }  # fmt: skip
     return row
 

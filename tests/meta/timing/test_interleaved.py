@@ -74,33 +74,33 @@ def test_pauses_and_turns_are_of_no_fixed_length(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(("slow_down", "word"), [(1.0, NOT_SLOWER), (1.2, SLOWER)])
 def test_the_gate_sees_what_is_there(slow_down: float, word: str) -> None:
     found = replicate(launches(1, slow_down), judged(0.05), budget=10)
-    assert (found.unstable, found.retaken) == (None, 0)
-    assert judge(found.ratio, 0.05, found.unstable, found.quiet).word == word
+    assert (found.unstable, found.repeated) == (None, 0)
+    assert judge(found.ratio, 0.05, found.unstable, found.clean).word == word
 
 
 def test_without_a_gate_it_is_measured_until_the_interval_is_narrow() -> None:
     found = replicate(launches(1, 1.2), narrow(0.02), budget=10)
     assert found.ratio.half_width <= 0.02
-    assert found.quiet >= MIN_PAIRS
-    assert replicate(launches(1, 1.2), narrow(0.0), budget=1000).quiet == LOOKS[-1], "it ends"
+    assert found.clean >= MIN_PAIRS
+    assert replicate(launches(1, 1.2), narrow(0.0), budget=1000).clean == LOOKS[-1], "it ends"
 
 
 def test_slower_wants_six_pairs_however_clear_three_are() -> None:
     """Two modes by process: three pairs of the same ratio have no variance and say nothing."""
     equal: Callable[[bool], Pair] = lambda swap: Pair([math.log(1.3)])  # noqa: E731
     found = replicate(equal, judged(0.05), budget=10)
-    assert (found.quiet, judge(found.ratio, 0.05, None, found.quiet).word) == (MIN_PAIRS, SLOWER)
+    assert (found.clean, judge(found.ratio, 0.05, None, found.clean).word) == (MIN_PAIRS, SLOWER)
     assert judge(found.ratio, 0.05, None, MIN_PAIRS - 1).word == CANNOT_TELL
     quicker = replicate(lambda swap: equal(swap).mirrored(), judged(0.05), budget=10)
-    assert (quicker.quiet, judge(quicker.ratio, 0.05, None, quicker.quiet).word) == (LOOKS[0], NOT_SLOWER)
+    assert (quicker.clean, judge(quicker.ratio, 0.05, None, quicker.clean).word) == (LOOKS[0], NOT_SLOWER)
 
 
 def test_disturbed_turns_do_not_count_and_make_no_verdict() -> None:
-    found = replicate(launches(1, 2.0, strain=BUSY), judged(0.05), budget=10)
+    found = replicate(launches(1, 2.0, contention=BUSY), judged(0.05), budget=10)
     assert (found.processes, found.rounds) == (LOOKS[0], 0), "it gives up when nothing was ever quiet"
     assert found.unstable is not None
     assert "threads waited for a CPU" in found.unstable
-    assert judge(found.ratio, 0.05, found.unstable, found.quiet).word == CANNOT_TELL
+    assert judge(found.ratio, 0.05, found.unstable, found.clean).word == CANNOT_TELL
 
 
 def test_a_budget_that_is_too_short_says_so() -> None:

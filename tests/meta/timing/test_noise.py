@@ -9,10 +9,10 @@ from fixtures.timing.noise import disturbance, gather
 from tests.support.turns import BUSY, QUIET
 
 
-def test_disturbed_stretches_are_retaken() -> None:
+def test_disturbed_stretches_are_repeated() -> None:
     blocks: Iterator[Block] = iter([Block([9.0], BUSY), Block([1.0], QUIET), Block([9.0], BUSY), Block([1.2], QUIET)])
     found = gather(lambda: next(blocks), wanted=2)
-    assert (found.seconds, found.retaken, found.unstable) == ([1.0, 1.2], 2, None)
+    assert (found.seconds, found.repeated, found.unstable) == ([1.0, 1.2], 2, None)
 
 
 def test_what_never_was_quiet_says_so() -> None:

@@ -99,7 +99,7 @@ def slower(jitter: bool, stop: Stop) -> int:
     generator = np.random.default_rng(1)
     rows = [np.array(resonating(generator, jitter).pairs(stop.looks[-1])) for _ in range(NUMBER)]
     found = [stopped(row, 0.0, stop) for row in rows]
-    return sum(judge(one.ratio, 0.0, None, one.quiet).word == SLOWER for one in found)
+    return sum(judge(one.ratio, 0.0, None, one.clean).word == SLOWER for one in found)
 
 
 def test_a_neighbour_does_not_keep_the_rhythm_of_the_turns() -> None:
@@ -123,7 +123,7 @@ def proven(word: str, count: int, slow_down: float) -> list[dict[str, Any]]:
      (SLOWER, 85, 0.1, False), (SLOWER, 80, 0.1, True), (NOT_SLOWER, 100, 0.0, False)],
 )  # fmt: skip
 def test_the_proof_judges_by_what_its_number_can_bound(word: str, count: int, slow_down: float, broken: bool) -> None:
-    assert bool(list(contradictions(proven(word, count, slow_down), quiet=True))) is broken
+    assert bool(list(contradictions(proven(word, count, slow_down), clean=True))) is broken
 
 
 def test_pairs_are_what_a_machine_would_give() -> None:

@@ -22,39 +22,39 @@ from tests.support.nested import run
 from tests.support.turns import BUSY, QUIET
 
 
-def window(*medians: float, strain: dict[str, float] = QUIET) -> Measurement:
-    blocks = iter([Block([median] * 5, strain) for median in medians])
+def window(*medians: float, contention: dict[str, float] = QUIET) -> Measurement:
+    blocks = iter([Block([median] * 5, contention) for median in medians])
     return gather(lambda: next(blocks), len(medians))
 
 
-def visit(median: float, rounds: int = 30, unstable: str | None = None, retaken: int = 0) -> Visit:
-    found = Measurement([median] * rounds, retaken, unstable, QUIET)
+def visit(median: float, rounds: int = 30, unstable: str | None = None, repeated: int = 0) -> Visit:
+    found = Measurement([median] * rounds, repeated, unstable, QUIET)
     return Visit(100.0, 10.0, 5.0, 10, 50.0, 64.0, 80.0, 90.0 + median, 2000.0, 2, ("open", "warm_up", "rounds"), found)
 
 
 def test_a_window_whose_stretches_differ_is_measured_again() -> None:
     windows: Iterator[Measurement] = iter([window(1.0, 1.6, 1.0), window(1.0, 1.05, 1.0)])
     found = steady(lambda: next(windows))
-    assert (found.median, found.unstable, found.retaken) == (1.0, None, 3)
+    assert (found.median, found.unstable, found.repeated) == (1.0, None, 3)
     assert found.apart == pytest.approx(0.05)
 
 
 def test_a_window_that_never_is_even_says_so() -> None:
     windows = iter([window(1.0, 1.6), window(1.0, 1.2), window(1.0, 1.4)])
     found = steady(lambda: next(windows))
-    assert (found.unstable, found.retaken) == ("stretches differ by 20%", 2 * (PATIENCE - 1))
+    assert (found.unstable, found.repeated) == ("stretches differ by 20%", 2 * (PATIENCE - 1))
     busy = steady(lambda: gather(lambda: Block([1.0], BUSY), 1))
     assert "threads waited for a CPU" in str(busy.unstable), "what the kernel saw is the better reason"
 
 
 def test_the_lowest_visit_counts_and_the_others_say_what_it_is_worth() -> None:
-    latency = Latency((visit(1.29), visit(0.75, retaken=2), visit(0.76)))
+    latency = Latency((visit(1.29), visit(0.75, repeated=2), visit(0.76)))
     figures = latency.fields()
     assert (figures["median_ms"], figures["visits_ms"]) == (750.0, [1290.0, 750.0, 760.0])
     assert figures["unstable"] == "visits differ by 72%"
     assert figures["conditions"] == "unstable: visits differ by 72%"
-    steady_one = Latency((visit(0.75), visit(0.78, unstable="stretches differ by 20%"), visit(0.76, retaken=2)))
-    assert (steady_one.unstable, steady_one.fields()["conditions"]) == (None, "2 retaken"), "an unstable visit that is near"
+    steady_one = Latency((visit(0.75), visit(0.78, unstable="stretches differ by 20%"), visit(0.76, repeated=2)))
+    assert (steady_one.unstable, steady_one.fields()["conditions"]) == (None, "2 repeated"), "an unstable visit that is near"
     assert Latency((visit(0.75, unstable="x"), visit(0.76))).unstable == "x"
     assert figures["peak_mib"] == pytest.approx(90.76), "the middle process"
 

@@ -42,11 +42,11 @@ class Host:
         each = [Times(user=self.used.get(n, 0.0), steal=self.stolen.get(n, 0.0)) for n in self.numbers]
         return each if percpu else Times(*map(sum, zip(*each, strict=True)))
 
-    def strain(self, own: float, used: dict[int, float], stolen: dict[int, float] | None = None) -> dict[str, float]:
+    def contention(self, own: float, used: dict[int, float], stolen: dict[int, float] | None = None) -> dict[str, float]:
         """What a second says in which this process used ``own`` seconds and every CPU was used or taken as given."""
         before = counters.read()
         self.wall, self.own, self.used, self.stolen = 1.0, own, used, stolen or {}
-        return counters.strain(before, counters.read())
+        return counters.contention(before, counters.read())
 
 
 @pytest.fixture
@@ -68,38 +68,38 @@ def feed(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_neighbours_on_the_cpus_of_a_pinned_process_disturb_it(feed: Any) -> None:
     """Two neighbours are 3 % of 64 CPUs, and half of the two that this process may use."""
-    found = feed(Host({10, 11})).strain(own=1.0, used={10: 1.0, 11: 1.0})
+    found = feed(Host({10, 11})).contention(own=1.0, used={10: 1.0, 11: 1.0})
     assert found["foreign"] == pytest.approx(0.5)
     assert disturbance(found) == "other processes used the CPUs (50%)"
 
 
 def test_neighbours_on_other_cpus_do_not(feed: Any) -> None:
-    found = feed(Host({10, 11})).strain(own=2.0, used=dict.fromkeys(range(CPUS), 1.0))
+    found = feed(Host({10, 11})).contention(own=2.0, used=dict.fromkeys(range(CPUS), 1.0))
     assert found["foreign"] == pytest.approx(0.0)
     assert disturbance(found) is None
 
 
 def test_the_hypervisor_counts_on_those_cpus_only(feed: Any) -> None:
-    assert feed(Host({10, 11})).strain(2.0, {10: 1.0, 11: 1.0}, stolen={10: 0.1})["steal"] == pytest.approx(0.05)
-    assert feed(Host({10, 11})).strain(2.0, {10: 1.0, 11: 1.0}, stolen={12: 1.0})["steal"] == 0.0
+    assert feed(Host({10, 11})).contention(2.0, {10: 1.0, 11: 1.0}, stolen={10: 0.1})["steal"] == pytest.approx(0.05)
+    assert feed(Host({10, 11})).contention(2.0, {10: 1.0, 11: 1.0}, stolen={12: 1.0})["steal"] == 0.0
 
 
 def test_cpus_that_are_off_are_left_out_by_number(feed: Any) -> None:
     """With every second thread of a core off, the fifth CPU that the kernel lists is number 8."""
-    found = feed(Host({8}, numbers=list(range(0, CPUS, 2)))).strain(own=0.5, used={8: 1.0})
+    found = feed(Host({8}, numbers=list(range(0, CPUS, 2)))).contention(own=0.5, used={8: 1.0})
     assert found["foreign"] == pytest.approx(0.5)
 
 
 def test_a_container_that_numbers_its_cpus_anew_is_taken_as_a_whole(feed: Any) -> None:
     """lxcfs shows a container CPUs 0 and 1, whatever their numbers are to the scheduler."""
-    found = feed(Host({10, 11}, numbers=[0, 1])).strain(own=1.0, used={0: 1.0, 1: 1.0})
+    found = feed(Host({10, 11}, numbers=[0, 1])).contention(own=1.0, used={0: 1.0, 1: 1.0})
     assert found["foreign"] == pytest.approx(0.5)
 
 
 def test_where_no_process_can_be_pinned_every_cpu_counts(feed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     host = feed(Host(set()))
     monkeypatch.delattr(os, "sched_getaffinity")
-    assert host.strain(own=1.0, used={10: 1.0, 11: 1.0})["foreign"] == pytest.approx(1 / CPUS)
+    assert host.contention(own=1.0, used={10: 1.0, 11: 1.0})["foreign"] == pytest.approx(1 / CPUS)
 
 
 PINNED_BY_A_RUNTIME = """
@@ -139,7 +139,7 @@ start, before = used(), counters.read()
 while used() - start < 0.5:
     pass
 after = counters.read()
-print(json.dumps([counters.strain(before, after), (used() - start) / (after.wall - before.wall)]))
+print(json.dumps([counters.contention(before, after), (used() - start) / (after.wall - before.wall)]))
 """
 
 
@@ -156,21 +156,23 @@ def spinning(cpu: int) -> Iterator[int]:
 
 
 def watched(own: int, neighbour: int) -> tuple[dict[str, float], float]:
-    """The strain on a process pinned to the CPU ``own``, and the share of a CPU that its neighbour on another used."""
+    """The contention on a process pinned to the CPU ``own``, and the share of a CPU that its neighbour on another used."""
     with spinning(neighbour) as pid:
         told = subprocess.run(
             [sys.executable, "-c", WATCH, str(own), str(pid)], cwd=ROOT, capture_output=True, text=True, check=True
         ).stdout
-    strain, share = json.loads(told)
-    return strain, share
+    contention, share = json.loads(told)
+    return contention, share
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no process can be pinned on this system")
 def test_a_real_neighbour_counts_where_it_is() -> None:
     """By the kernel's accounting, not by time: a CPU cannot be used by more than one at a time, whatever else runs here."""
     first, *others = sorted(os.sched_getaffinity(0))
-    strain, share = watched(first, first)
-    assert strain["foreign"] > 0.7 * share, f"{strain}; the neighbour used {share:.2f} of the same CPU"
+    contention, share = watched(first, first)
+    assert contention["foreign"] > 0.7 * share, f"{contention}; the neighbour used {share:.2f} of the same CPU"
     if others:
-        strain, share = watched(first, others[-1])
-        assert strain["foreign"] + strain["cpus"] < 1.15, f"{strain}; one CPU; the neighbour used {share:.2f} of another"
+        contention, share = watched(first, others[-1])
+        assert contention["foreign"] + contention["cpus"] < 1.15, (
+            f"{contention}; one CPU; the neighbour used {share:.2f} of another"
+        )

@@ -73,7 +73,7 @@ def test_every_lowering_computes_in_something_that_has_a_peak(isa: tuple[str, ..
 
 
 class Product:
-    """A product that took ``seconds`` in each visit, in turn, beside what ``strain`` says of the machine."""
+    """A product that took ``seconds`` in each visit, in turn, beside what ``contention`` says of the machine."""
 
     def __init__(self, visits: list[tuple[float, dict[str, float]]]) -> None:
         self.visits, self.asked = visits, 0
@@ -139,9 +139,9 @@ def test_a_product_far_behind_is_not_visited_again(measured: Callable[..., dict[
 
 def test_a_visit_reads_the_counters_around_the_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     told = iter(["before", "after"])
-    fed = SimpleNamespace(read=lambda: next(told), strain=lambda before, after: {before: 1.0, after: 2.0})
+    fed = SimpleNamespace(read=lambda: next(told), contention=lambda before, after: {before: 1.0, after: 2.0})
     monkeypatch.setattr(roofline, "counters", fed)
     monkeypatch.setattr(roofline, "SECONDS", 0.01)
-    seconds, strain = roofline._visit(lambda: None)
+    seconds, contention = roofline._visit(lambda: None)
     assert 0 < seconds < 0.01
-    assert strain == {"before": 1.0, "after": 2.0}
+    assert contention == {"before": 1.0, "after": 2.0}
