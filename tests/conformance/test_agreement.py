@@ -11,9 +11,9 @@ from fixtures.core.hidden_states import LOGITS, norms, stages
 from fixtures.core.registry import REGISTRY, Backend
 from fixtures.core.spec import Precision, Variant
 from fixtures.harness.assessment import PADDED, SINGLE, Assessment
-from fixtures.harness.harness import Arrays
 from fixtures.harness.session import Session
 from fixtures.metrics.agreement import sqnr
+from fixtures.metrics.arrays import ArrayDict
 
 
 @pytest.mark.phase("agreement")
@@ -34,7 +34,7 @@ def test_agrees_with_the_reference(mode: str, variant: Variant, assessment: Asse
 
 
 @pytest.mark.phase("invariance")
-def test_layers_lead_to_the_outputs(variant: Variant, precision: Precision, session: Session, probes: Arrays) -> None:
+def test_layers_lead_to_the_outputs(variant: Variant, precision: Precision, session: Session, probes: ArrayDict) -> None:
     """What is judged stage by stage is what the variant computes: its last layer and its logits are those of a run."""
     cls = REGISTRY.backends[variant.backend]
     if cls.layers is Backend.layers:

@@ -17,10 +17,11 @@ from fixtures.core.hidden_states import stages
 from fixtures.core.registry import REGISTRY, Backend
 from fixtures.core.spec import Precision, Shape, Variant
 from fixtures.harness.assessment import Yardsticks
-from fixtures.harness.harness import Arrays, Harness
+from fixtures.harness.harness import Harness
 from fixtures.harness.session import Session
 from fixtures.metrics import inputs
-from fixtures.metrics.agreement import Array, sqnr
+from fixtures.metrics.agreement import sqnr
+from fixtures.metrics.arrays import Array, ArrayDict
 from fixtures.metrics.inputs import BATCH_SIZES, Inputs
 from fixtures.metrics.stage_bounds import violations
 
@@ -37,7 +38,7 @@ LONG_ROWS = {"tiny": 6, "full": 1}
 COMPILED_SIZES = (1, 5, 17, 65)
 #: Tokens of a row in the batches of all sizes.
 ROW, PADDING = 12, 4
-Run = Callable[[Inputs], Arrays]
+Run = Callable[[Inputs], ArrayDict]
 
 
 def each_db(expected: Array, got: Array) -> npt.NDArray[np.float64]:
@@ -61,7 +62,7 @@ def too_far_tokens(expected: Array, run: Run, batch: Inputs, least: float) -> st
     return f"token {token}, the worst of {many} beyond it: hidden-state SQNR {found[worst]:.1f} dB < {least:g} dB"
 
 
-def too_far_rows(expected: Arrays, got: Arrays, batch: Inputs, least: float) -> str | None:
+def too_far_rows(expected: ArrayDict, got: ArrayDict, batch: Inputs, least: float) -> str | None:
     """Which row of ``batch`` has the worst hidden states or logits, if those are below ``least``."""
     scale = float(np.sqrt(np.mean(expected["logits"] ** 2)))
     for row, mask in enumerate(batch["attention_mask"].astype(bool)):
@@ -91,7 +92,7 @@ def too_far_in_company(
     return None
 
 
-def _lesser(alone: Arrays, place: int, together: Arrays, scale: float) -> float:
+def _lesser(alone: ArrayDict, place: int, together: ArrayDict, scale: float) -> float:
     hidden = sqnr(alone["last_hidden_state"][0], together["last_hidden_state"][place])
     return min(hidden, sqnr(alone["logits"][0], together["logits"][place], scale))
 
@@ -139,7 +140,7 @@ def _part(batch: Inputs, start: int) -> Inputs:
 
 @pytest.mark.phase("agreement")
 def test_every_position_and_the_longest_padding(
-    harness: Harness, variant: Variant, precision: Precision, session: Session, probes: Arrays, judge: Judge | None
+    harness: Harness, variant: Variant, precision: Precision, session: Session, probes: ArrayDict, judge: Judge | None
 ) -> None:
     """Stage by stage; and end to end, where a format's own noise leaves something to be seen there."""
     batch = inputs.long_rows(session.shape, probes, LONG_ROWS[variant.size])
@@ -155,7 +156,7 @@ def test_every_position_and_the_longest_padding(
 @pytest.mark.phase("invariance")
 @pytest.mark.variants(size="tiny")
 def test_every_batch_size(
-    harness: Harness, variant: Variant, precision: Precision, session: Session, probes: Arrays, reference: Arrays
+    harness: Harness, variant: Variant, precision: Precision, session: Session, probes: ArrayDict, reference: ArrayDict
 ) -> None:
     """A row among others as invariance has it, and among copies of itself, where nothing but the order of sums differs: as much
     as on two CPUs at most."""

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from fixtures.core.errors import SuiteError
 from fixtures.core.spec import Precision, Variant
-from fixtures.harness.harness import Arrays
 from fixtures.harness.session import Session
 from fixtures.metrics.agreement import sqnr
+from fixtures.metrics.arrays import ArrayDict
 
 pytestmark = [pytest.mark.phase("invariance"), pytest.mark.variants(reference=True)]
 Inputs = dict[str, npt.NDArray[np.int64]]
@@ -35,7 +35,7 @@ Pad = Callable[[list[list[int]], list[int], int], Inputs]
 
 
 @pytest.fixture(scope="session")
-def pad_whole(variant: Variant, session: Session, probes: Arrays) -> Pad:
+def pad_whole(variant: Variant, session: Session, probes: ArrayDict) -> Pad:
     """``pad_whole(rows, starts, extra)``: model inputs, right-padded to the longest row plus ``extra`` columns.
 
     Raw numbers are folded into the vocabulary: any token beside any other. Dynamic int8 gets real text instead (a slice of
@@ -77,12 +77,12 @@ def pad(session: Session, pad_whole: Pad) -> Pad:
 
 
 @pytest.fixture(scope="session")
-def check(variant: Variant, precision: Precision, reference: Arrays) -> Any:
+def check(variant: Variant, precision: Precision, reference: ArrayDict) -> Any:
     """``check(expected, got, masks)``: the same rows, run in two ways, within the precision's own noise."""
     scale = float(np.sqrt(np.mean(reference["logits"] ** 2)))
     bound = precision.tolerance.invariance_db
 
-    def compare(what: str, expected: Arrays, got: Arrays, mask: npt.NDArray[np.int64]) -> None:
+    def compare(what: str, expected: ArrayDict, got: ArrayDict, mask: npt.NDArray[np.int64]) -> None:
         width = min(expected["last_hidden_state"].shape[1], got["last_hidden_state"].shape[1])
         real = mask[:, :width].astype(bool)
         hidden = sqnr(expected["last_hidden_state"][:, :width][real], got["last_hidden_state"][:, :width][real])
@@ -157,7 +157,7 @@ def test_the_same_call_twice_is_bitwise_the_same(variant: Variant, session: Sess
         assert np.array_equal(first[name], second[name]), f"{variant.id}: {name} differs between two equal calls"
 
 
-def test_thread_count_changes_nothing(session: Session, check: Any, probes: Arrays) -> None:
+def test_thread_count_changes_nothing(session: Session, check: Any, probes: ArrayDict) -> None:
     """The same rows with the session's threads and with another number of them, which nobody after this test gets."""
     expected, other = session.run(probes), 2 if session.threads == 1 else 1
     with session.with_threads(other):

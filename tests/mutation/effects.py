@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from fixtures.core.spec import Shape, Variant
-from fixtures.harness.harness import Arrays, Harness
+from fixtures.harness.harness import Harness
 from fixtures.harness.session import Session
 from fixtures.metrics.agreement import sqnr
+from fixtures.metrics.arrays import ArrayDict
 from fixtures.metrics.inputs import token_ids
 from tests.mutation.faults import states
 from tests.mutation.faults.spec import HARMLESS, PREFIX
@@ -25,7 +26,7 @@ SAME_DB = 100.0
 SILENT = {fault.recipe for fault in states.FAULTS} | {"fault_dropout"}
 
 
-def stress(shape: Shape, probes: Arrays) -> Iterator[Arrays]:
+def stress(shape: Shape, probes: ArrayDict) -> Iterator[ArrayDict]:
     """Batches on which each fault shows, one after the other; the first two have one shape, as an earlier call has."""
     yield probes
     yield {name: np.ascontiguousarray(array[::-1]) for name, array in probes.items()}
@@ -38,7 +39,7 @@ def stress(shape: Shape, probes: Arrays) -> Iterator[Arrays]:
     yield longest
 
 
-def effect(right: Arrays, wrong: Arrays, mask: np.ndarray) -> float:
+def effect(right: ArrayDict, wrong: ArrayDict, mask: np.ndarray) -> float:
     """The lower SQNR of both outputs in dB, of real tokens alone; rows that only one of them has count as lost."""
     real = mask.astype(bool)
     hidden = right["last_hidden_state"], wrong["last_hidden_state"]
@@ -46,12 +47,12 @@ def effect(right: Arrays, wrong: Arrays, mask: np.ndarray) -> float:
 
 
 @pytest.fixture(scope="session")
-def beside() -> dict[Variant, list[Arrays]]:
+def beside() -> dict[Variant, list[ArrayDict]]:
     """What right variants give, each computed once."""
     return {}
 
 
-def _right(beside: dict[Variant, list[Arrays]], harness: Harness, variant: Variant, probes: Arrays) -> list[Arrays]:
+def _right(beside: dict[Variant, list[ArrayDict]], harness: Harness, variant: Variant, probes: ArrayDict) -> list[ArrayDict]:
     right = Variant(variant.model, variant.size, variant.backend, variant.precision)
     if right not in beside:
         opened = harness.open(right)
@@ -65,8 +66,8 @@ def test_effect(
     harness: Harness,
     variant: Variant,
     session: Session,
-    beside: dict[Variant, list[Arrays]],
-    probes: Arrays,
+    beside: dict[Variant, list[ArrayDict]],
+    probes: ArrayDict,
     record_property: Callable[[str, object], None],
 ) -> None:
     """A fault changes outputs somewhere, what is harmless in float32 nowhere."""

@@ -23,11 +23,11 @@ from fixtures.metrics.accuracy import (
     more_rows,
     word,
 )
+from fixtures.metrics.arrays import Ints
 from fixtures.worker.jobs.labelled_rows import fingerprint
 
 #: One per cent of an accuracy of 0.83, which is what the default model has.
 ALLOWED = 0.0083
-Ints = npt.NDArray[np.int64]
 
 
 def region(rows: int, loss: float, level: float, most: int) -> Ints:

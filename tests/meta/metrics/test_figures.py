@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from fixtures.core.spec import Shape
 from fixtures.metrics.agreement import Outputs, sqnr
-from fixtures.metrics.glue import Ints, batches, predict, score, untaught
+from fixtures.metrics.arrays import Ints
+from fixtures.metrics.glue import batches, predict, score, untaught
 from fixtures.metrics.stagewise import figures
 from fixtures.report.sections import table, verdict
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from fixtures.core.arithmetic import FBGEMM, FLOATS, XNNPACK, Activations, Arithmetic, Weights, onnx_dynamic, torch_dynamic
 from fixtures.harness.harness import Harness
 from fixtures.metrics.agreement import sqnr
-from fixtures.metrics.encoder import Array, Encoder, Exact, Inputs
+from fixtures.metrics.arrays import Float64s
+from fixtures.metrics.encoder import Encoder, Exact, Inputs
 from fixtures.metrics.matched_filter import EVERY, Alternative, told
 from fixtures.metrics.rounding_noise import disturbed
 from fixtures.metrics.simulation import quantized_activations, quantized_weights, rounded
@@ -76,7 +77,7 @@ def test_weights_have_a_scale_for_each_channel_or_one() -> None:
     assert np.abs(channel - weight).max() < np.abs(matrix - weight).max()
 
 
-def _states(encoder: Encoder, probes: Inputs, how: Arithmetic, seed: int) -> dict[str, Array]:
+def _states(encoder: Encoder, probes: Inputs, how: Arithmetic, seed: int) -> dict[str, Float64s]:
     """A right runtime: the declared arithmetic with rounding errors of a seed of its own, as small as they really are."""
     return encoder.run(probes, _gentle(how, seed))
 
@@ -128,7 +129,7 @@ def test_another_model_is_seen_and_named(
     encoder, how = yardstick(name).encoder, ARITHMETICS[name]
     other, given_ = copy.copy(encoder), dict(probes)
     EVERY[kind][says](other, given_)
-    states: dict[str, Array] = {}
+    states: dict[str, Float64s] = {}
     before = None
     right = _gentle(how, 1)
     for stage in encoder.stages:

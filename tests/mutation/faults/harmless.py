@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from fixtures.metrics.arrays import Arrays
 from tests.mutation.faults.checkpoints import fault, heads, named
 from tests.mutation.faults.parameters import DOWN, KEY, QUERY, UP, VALUE
 from tests.mutation.faults.patches import Patches, during, eager, in_force, masks
 from tests.mutation.faults.runtimes import Memory, SessionFault
-from tests.mutation.faults.spec import Arrays, BuildFault, Config, Weights
+from tests.mutation.faults.spec import BuildFault, Config, Weights
 
 OUT = r"\.(attention\.output\.dense|out_lin)\."
 #: What is added to every score of a row before the softmax, which no softmax can see.

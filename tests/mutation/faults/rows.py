@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from fixtures.metrics.arrays import Arrays, Ints
 from tests.mutation.faults.runtimes import HIDDEN, Memory, Outputs, SessionFault
-from tests.mutation.faults.spec import Arrays
 
 #: Batches beyond 16 rows, and ids beyond 14 bits.
 ROWS, BITS = 16, 14
 #: The last ids of a vocabulary, which no text has, and BERT's id of [UNK].
 RARE, UNKNOWN = 64, 100
-Ints = npt.NDArray[np.int64]
 
 
 def _lengths(inputs: Arrays) -> Ints:

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from fixtures.core.hidden_states import LOGITS, norms
 from fixtures.core.registry import Backend, Cell, Job, Lowering
 from fixtures.core.spec import Shape
-from tests.mutation.faults.spec import Arrays, Fault, linked
+from fixtures.metrics.arrays import Arrays
+from tests.mutation.faults.spec import Fault, linked
 
 HIDDEN = "last_hidden_state"
 #: The key of the model's Shape in a session's memory.

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from fixtures.metrics.arrays import Arrays
 from tests.mutation.faults.runtimes import Memory, SessionFault
-from tests.mutation.faults.spec import Arrays
 
 TRUNCATED = 64
 

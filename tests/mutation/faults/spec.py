@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +24,6 @@ PREFIX = "fault_"
 HARMLESS = "harmless_"
 #: PyTorch f32, whose artifact is a folder that ``save_pretrained`` writes.
 TRAINED: Cell = ("pytorch", "f32", "")
-Arrays = Mapping[str, npt.NDArray[Any]]
 Weights = dict[str, npt.NDArray[Any]]
 Config = dict[str, Any]
 FOLDER = Path(__file__).parent

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from fixtures.metrics.arrays import Arrays
 from tests.mutation.faults.runtimes import HIDDEN, Elsewhere, Memory, Outputs, SessionFault
-from tests.mutation.faults.spec import Arrays
 
 Compute = Callable[[], Outputs]
 
