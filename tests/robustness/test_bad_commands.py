@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.report.docs_blocks import DOCUMENTS
+from fixtures.report.docs_blocks import DOCS, PAGES
 from fixtures.store.source_code import ROOT
 from tests.support.folders import artifact
 from tests.support.nested import run
@@ -43,12 +43,12 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_bad_arguments_are_one_sentence(arguments: tuple[str, ...], said: str) -> None:
-    before = [path.stat().st_mtime_ns for path in DOCUMENTS]
+    before = [(DOCS / name).stat().st_mtime_ns for name in PAGES]
     found = command(*arguments)
     assert found.returncode in (1, 2), found.stdout
     assert said in found.stderr.splitlines()[-1], found.stderr
     assert "Traceback" not in found.stderr
-    assert [path.stat().st_mtime_ns for path in DOCUMENTS] == before
+    assert [(DOCS / name).stat().st_mtime_ns for name in PAGES] == before
 
 
 def test_a_taken_port_is_said(tmp_path: Path) -> None:
