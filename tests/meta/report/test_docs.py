@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +45,11 @@ each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: 
 def test_generated_pages_are_current(name: str) -> None:
     text = text_of(DOCS / name)
     assert PAGES[name](text) == text, f"docs/{name} is out of date; run: python -m fixtures.report.docs_blocks"
+
+
+def test_the_site_shows_every_page() -> None:
+    shown = set(re.findall(r"[\w./-]+\.md", str(tomllib.loads(text_of(ROOT / "zensical.toml"))["project"]["nav"])))
+    assert shown == {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")}
 
 
 @each_document
