@@ -90,12 +90,12 @@ GATED = (
 
 
 def others(name: str, world: World, logs: Logs) -> dict[str, dict[str, Any]]:
-    """Rows for the modes without a gate: ``--within``, a claim (is it 1.25 times as fast?), a stored run."""
+    """Rows for the modes without a gate: ``--ci-width``, a claim (is it 1.25 times as fast?), a stored run."""
     within, claim = narrow(0.01), few(lambda ratio: ratio.low > 1.25 or ratio.high < 1.25)
     stored = [recorded(world, seed) for seed in range(len(logs))]
     rows = {}
     for mode, found in (
-        ("--within 1%", ended(logs, 0.0, within)), ("a claim of 1.25, true 1.3", ended(logs, 0.3, claim)),
+        ("--ci-width 1%", ended(logs, 0.0, within)), ("a claim of 1.25, true 1.3", ended(logs, 0.3, claim)),
         ("a stored run", stored),
     ):  # fmt: skip
         truth = 0.3 if "claim" in mode else 0.0
@@ -133,7 +133,7 @@ def recorded(world: World, seed: int) -> tuple[Ratio, int]:
 
 
 def beside(jitter: bool, number: int, stop: Stop) -> str:
-    """How often equals are called slower at ``--gate 0%`` beside a neighbour of period 0.5 s."""
+    """How often equals are called slower at ``--fail-if-slower 0%`` beside a neighbour of period 0.5 s."""
     generator = np.random.default_rng(SEED)
     logs = (np.array(resonating(generator, jitter).pairs(stop.looks[-1])) for _ in range(number))
     return per_cent(
@@ -164,7 +164,7 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"looks {LOOKS}, {LEVEL:.2%} each: {spent(LOOKS, LEVEL, 400_000, SEED):.2%} spent on each side\n")
     print(Table({k: v for gates, _ in found for k, v in gates.items()}, GATED), end="\n\n")
     print(Table({k: v for _, modes in found for k, v in modes.items()}, OTHERS), end="\n\n")
-    print("beside a neighbour of period 0.5 s, equals called slower at --gate 0%, per cent:")
+    print("beside a neighbour of period 0.5 s, equals called slower at --fail-if-slower 0%, per cent:")
     for name, jitter in (("turns and order fixed", False), ("random", True)):
         six = Stop((6,), CONFIDENCE, lambda ratio, pairs: True)
         print(f"{name}: six pairs, 95 % {beside(jitter, asked, six)}; looks {beside(jitter, asked, judged(0.0))}")

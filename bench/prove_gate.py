@@ -1,6 +1,6 @@
 """How often comparisons are wrong and what they see, on real sessions with slow-downs of known sizes.
 
-    pytest bench/prove_gate.py -s --budget 25
+    pytest bench/prove_gate.py -s --max-seconds 25
 
 Compares ONNX Runtime with itself, as it is and with work added: nothing, the gate itself, twice the gate; on a quiet machine
 and beside a process that computes; every process is new. ``ENCODER_PARITY_COMPARISONS`` (100) is the number of comparisons for
@@ -64,15 +64,21 @@ class Mode:
 
 def gate(limit: float) -> Mode:
     """Nothing, the edge and twice the gate."""
-    return Mode(f"--gate {limit:.0%}", judged(limit), limit, (0.0, limit, 2 * limit))
+    return Mode(f"--fail-if-slower {limit:.0%}", judged(limit), limit, (0.0, limit, 2 * limit))
 
 
 MODES = (
     gate(0.02),
     gate(0.05),
-    Mode("--within 2%", narrow(0.02), 0.05, (0.0,)),
+    Mode("--ci-width 2%", narrow(0.02), 0.05, (0.0,)),
     Mode("a claim of 1.1", few(lambda ratio: ratio.low > 1.1 or ratio.high < 1.1), 0.05, (0.0,)),
-    Mode("a stored run, --gate 5%", few(lambda ratio: not ratio.low <= 1.05 < ratio.high), 0.05, (0.0, 0.10), stored=True),
+    Mode(
+        "a stored run, --fail-if-slower 5%",
+        few(lambda ratio: not ratio.low <= 1.05 < ratio.high),
+        0.05,
+        (0.0, 0.10),
+        stored=True,
+    ),
 )
 
 

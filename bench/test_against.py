@@ -1,4 +1,4 @@
-"""Every variant against OTHER, both alive at the same time and taking turns; with ``--gate``, the regression gate."""
+"""Every variant against OTHER, both alive at the same time and taking turns; with ``--fail-if-slower``, the regression gate."""
 
 from __future__ import annotations
 

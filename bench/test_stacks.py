@@ -1,4 +1,4 @@
-"""What an upgrade changes: every variant in the stack that ``--against`` names and in this one; on request (``-m stacks``).
+"""What an upgrade changes: every variant in the stack that ``--compare`` names and in this one; on request (``-m stacks``).
 
 A difference is a finding, not a failure; but what is installed and fails has its entry among the known failures.
 """
@@ -23,7 +23,7 @@ def test_stack(harness: Harness, variant: Variant, other: Baseline, settings: Se
     """Outputs, labels, size and, where both work, the ratio of latencies."""
     before = other.harness
     if not other.elsewhere:
-        raise SuiteError(f"--against {other.text}: to compare stacks, name another environment's Python")
+        raise SuiteError(f"--compare {other.text}: to compare stacks, name another environment's Python")
     found = stacks.change(before, harness, variant)
     figures = found.fields()
     if found.state == stacks.BOTH:

@@ -131,7 +131,7 @@ def conform(subject: Subject, folder: Path, junit: Path, mrpc: Path | None, work
     if subject.data == MRPC:
         options.append(f"--mrpc={mrpc}")
     if emulated:
-        options.append(f"--on={emulated}")
+        options.append(f"--run-python={emulated}")
     if backends:
         options.append(f"--backends={backends}")
     kept = {name: os.environ[name] for name in ("ENCODER_PARITY_ARTIFACTS",) if name in os.environ}

@@ -86,7 +86,7 @@ def test_a_stored_run_is_compared_with_or_refused_by_its_name(tmp_path: Path, ma
         str(ratio)
 
     said = refusal(compare)
-    assert said is None or said.startswith(f"--against {file}: ")
+    assert said is None or said.startswith(f"--compare {file}: ")
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -110,7 +111,7 @@ def test_every_option_is_tried_with_every_odd_value(
 @examples(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(text=st.sampled_from(ODD) | TEXT)
 def test_anything_may_be_compared_with(harness: Harness, reading: Callable[[list[str]], Settings], text: str) -> None:
-    """``--against`` is understood, or refused in one line (the plugin shows it through ``one_line``)."""
+    """``--compare`` is understood, or refused in one line (the plugin shows it through ``one_line``)."""
     said = refusal(lambda: Baseline(text, harness))
     assert not said or is_one_sentence(one_line(said)), repr(said)
 
@@ -119,7 +120,7 @@ def test_anything_may_be_compared_with(harness: Harness, reading: Callable[[list
     ("arguments", "sentence"),
     [
         (("--artifacts-limit=nan",), "--artifacts-limit nan: give the most GiB to keep, 0 or more"),
-        (("--budget=nan",), "--budget nan: give seconds, more than 0"),
+        (("--max-seconds=nan",), "--max-seconds nan: give seconds, more than 0"),
         (("--accuracy-margin=nan",), "--accuracy-margin nan: give a share such as 5% or 0.05"),
         (("--accuracy-margin=-1%",), "--accuracy-margin -1%: give a share such as 5% or 0.05"),
         (("--accuracy-margin=101%",), "--accuracy-margin 101%: nothing loses more than all; give a share such as 1% or 0.01"),
@@ -132,9 +133,9 @@ def test_anything_may_be_compared_with(harness: Harness, reading: Callable[[list
         (("--summary={folder}",), "it is a folder; give a file"),
         (("--report=~nobody-of-this-name",), "it is no path that can be used here"),
         (("--artifacts=" + "x" * 300,), "it is no path that can be used here (File name too long)"),
-        (("--against=" + "x" * 300,), "no variant, no checkout, no Python (path, folder or tox environment) and no .json"),
-        (("--on=a\nb",), "--on a\\nb: no Python (path, folder or tox environment)"),
-        (("--interpreter=a\x1b[31mb",), "--interpreter a\\x1b[31mb: no Python"),
+        (("--compare=" + "x" * 300,), "no variant, no checkout, no Python (path, folder or tox environment) and no .json"),
+        (("--run-python=a\nb",), "--run-python a\\nb: no Python (path, folder or tox environment)"),
+        (("--stack-python=a\x1b[31mb",), "--stack-python a\\x1b[31mb: no Python"),
         (("--checkpoint=a=b", "--checkpoint=minilm-l6={folder}"), "no model 'a' and no folder"),
     ],
 )
@@ -153,8 +154,8 @@ def test_the_terminal_shows_the_sentence_and_nothing_else(tmp_path: Path) -> Non
     for arguments, lines in (
         ((f"--save-outputs={tmp_path / FILE}",), 1),
         ((f"--mrpc={tmp_path / FILE}",), 1),
-        (("--against=a\nb",), 1),
-        ((f"--against={tmp_path / FILE}.json",), 1),
+        (("--compare=a\nb",), 1),
+        ((f"--compare={tmp_path / FILE}.json",), 1),
         (("--artifacts-limit=much",), 4),
     ):
         found = run("bench", "--collect-only", "-q", f"--artifacts={tmp_path / 'store'}", *arguments)
@@ -162,3 +163,15 @@ def test_the_terminal_shows_the_sentence_and_nothing_else(tmp_path: Path) -> Non
         assert "ERROR: " in found.stderr or "error: " in found.stderr
         assert found.stderr.strip().count("\n") < lines, found.stderr
         assert not {word for word in ("Traceback", "INTERNALERROR") if word in found.stdout + found.stderr}
+
+
+def test_options_keep_their_older_names(reading: Callable[[list[str]], Settings]) -> None:
+    """Scripts that were written for them go on."""
+    older = reading(["--against=onnxruntime-f32", "--gate=5%", "--budget=7"]).comparing
+    newer = reading(["--compare=onnxruntime-f32", "--fail-if-slower=5%", "--max-seconds=7"]).comparing
+    assert older == newer
+    assert older.gate == 0.05
+    assert reading(["--against=x", "--within=3%"]).comparing == reading(["--compare=x", "--ci-width=3%"]).comparing
+    python = sys.executable
+    assert reading([f"--on={python}"]).on == reading([f"--run-python={python}"]).on == Path(python)
+    assert reading([f"--interpreter={python}"]).interpreter == reading([f"--stack-python={python}"]).interpreter

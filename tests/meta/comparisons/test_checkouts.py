@@ -1,4 +1,4 @@
-"""``--against CHECKOUT``: another checkout's code, with its own packages, measured beside this one's."""
+"""``--compare CHECKOUT``: another checkout's code, with its own packages, measured beside this one's."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SLOWED = f"        import time\n\n        time.sleep(0.05)\n{INVOKE}"
 @pytest.fixture
 def options(harness: Harness) -> tuple[str, ...]:
     return ("bench", "--models=bert-base-cased", "--size=tiny", "--backends=onnxruntime", "--precisions=f32", "--seq-len=32",
-            f"--artifacts={harness.store.root}", "-k=not opset11", "--gate=20%", "--budget=60")  # fmt: skip
+            f"--artifacts={harness.store.root}", "-k=not opset11", "--fail-if-slower=20%", "--max-seconds=60")  # fmt: skip
 
 
 def test_code_that_became_slower_fails_the_gate_and_faster_code_passes(options: tuple[str, ...], tmp_path: Path) -> None:
@@ -30,10 +30,10 @@ def test_code_that_became_slower_fails_the_gate_and_faster_code_passes(options: 
     slow = copied(tmp_path / "slow")
     edit(slow / "fixtures" / "backends" / "_onnx.py", INVOKE, SLOWED)
     fails = subprocess.run(
-        command(*options, f"--against={ROOT}"), cwd=slow, env=surroundings(), capture_output=True, text=True, timeout=300,
+        command(*options, f"--compare={ROOT}"), cwd=slow, env=surroundings(), capture_output=True, text=True, timeout=300,
         check=False,
     )  # fmt: skip
-    passes = run(*options, f"--against={slow}")
+    passes = run(*options, f"--compare={slow}")
     if "can't tell" not in fails.stdout + passes.stdout:  # what a crowded machine rightly says
         assert fails.returncode == 1, fails.stdout[-3000:]
         assert "is slower than" in fails.stdout
@@ -44,7 +44,7 @@ def test_code_that_became_slower_fails_the_gate_and_faster_code_passes(options: 
 def test_what_a_checkout_does_not_have_is_skipped_with_the_reason(options: tuple[str, ...], tmp_path: Path) -> None:
     older = copied(tmp_path / "older")
     edit(older / "fixtures" / "backends" / "onnxruntime.py", '"f16", "weights_only"', '"f16", "by_another_name"')
-    found = run(*options, "--precisions=f16", "-k=weights_only", f"--against={older}")
+    found = run(*options, "--precisions=f16", "-k=weights_only", f"--compare={older}")
     assert found.returncode == 0, found.stdout[-3000:]
     assert "has no such variant" in found.stdout
 
@@ -52,7 +52,7 @@ def test_what_a_checkout_does_not_have_is_skipped_with_the_reason(options: tuple
 def test_a_checkout_of_another_protocol_is_refused(options: tuple[str, ...], tmp_path: Path) -> None:
     other = copied(tmp_path / "other")
     edit(other / "fixtures" / "worker" / "server.py", f"PROTOCOL = {PROTOCOL}", "PROTOCOL = 99")
-    found = run(*options, f"--against={other}")
+    found = run(*options, f"--compare={other}")
     assert found.returncode == 4
-    assert f"--against {other}: its code speaks version 99 of the suite's protocol" in found.stderr
+    assert f"--compare {other}: its code speaks version 99 of the suite's protocol" in found.stderr
     assert "Traceback" not in found.stderr

@@ -68,7 +68,7 @@ def test_what_is_saved_is_expected_and_what_was_changed_is_found(here: tuple[str
     folder = tmp_path / "outputs"
     saved = run(*here, f"--save-outputs={folder}")
     assert "2 passed" in saved.stdout, saved.stdout[-3000:]  # and the export at opset 11
-    expect = (*here, f"--expect-outputs={folder}", "-k", "not opset11", f"--on={sys.executable}")
+    expect = (*here, f"--expect-outputs={folder}", "-k", "not opset11", f"--run-python={sys.executable}")
     same = run(*expect)
     assert "1 passed" in same.stdout, same.stdout[-3000:]
     assert "| identical |" in " ".join(same.stdout.split()), same.stdout[-3000:]
@@ -94,13 +94,13 @@ def test_what_is_saved_is_expected_and_what_was_changed_is_found(here: tuple[str
     [
         (("--expect-outputs=nowhere",), "there is no recording; give the folder of a run with --save-outputs"),
         (
-            ("--on=nowhere",),
+            ("--run-python=nowhere",),
             "no Python (path, folder or tox environment) and none of neoverse-n1, cortex-a72, neoverse-n1-torch-2.13, "
             "cortex-a72-torch-2.13, Haswell",
         ),
-        (("--on=cortex-a72",), "make it with `python -m scripts.emulate cortex-a72`"),
-        (("--on=/bin/sh",), "is no Python interpreter"),
-        (("--on=cortex-a72", "--against=x"), "one run is for one machine; give one of them"),
+        (("--run-python=cortex-a72",), "make it with `python -m scripts.emulate cortex-a72`"),
+        (("--run-python=/bin/sh",), "is no Python interpreter"),
+        (("--run-python=cortex-a72", "--compare=x"), "one run is for one machine; give one of them"),
         (("--backends=onnxruntime_coreml",), "it takes an onnxruntime with CoreMLExecutionProvider; the one here offers"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Another stack of packages, named by ``--interpreter`` or ``--against``: what runs there, what is compared and refused."""
+"""Another stack of packages, named by ``--stack-python`` or ``--compare``: what runs there, what is compared and refused."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_an_interpreter_builds_and_runs(tiny: tuple[str, ...]) -> None:
     found = run(
         "tests/conformance/test_agreement.py",
         "tests/meta/pytest_plugin/test_suite.py",
-        f"--interpreter={sys.executable}",
+        f"--stack-python={sys.executable}",
         *tiny,
     )
     assert found.returncode == 0, found.stdout[-3000:]
@@ -44,10 +44,10 @@ def test_an_interpreter_builds_and_runs(tiny: tuple[str, ...]) -> None:
 def test_two_stacks_are_compared(tiny: tuple[str, ...]) -> None:
     """This environment with itself: the same outputs, no flipped label; a backend of older stacks is in neither.
 
-    ``--interpreter`` is the one, ``--against`` the other; without the first, it is this environment.
+    ``--stack-python`` is the one, ``--compare`` the other; without the first, it is this environment.
     """
-    both = (f"--interpreter={sys.executable}", f"--against={sys.executable}")
-    found = run("bench", "-m", "stacks", "--budget=1", *both, *tiny, "--backends=onnxruntime,onnxruntime_tf2onnx")
+    both = (f"--stack-python={sys.executable}", f"--compare={sys.executable}")
+    found = run("bench", "-m", "stacks", "--max-seconds=1", *both, *tiny, "--backends=onnxruntime,onnxruntime_tf2onnx")
     assert found.returncode == 0, found.stdout[-3000:]
     row = next(line for line in found.stdout.splitlines() if line.startswith("| bert-base-cased-tiny-onnxruntime-f32 "))
     assert [cell.strip() for cell in row.split("|")[2:4]] == ["inf", "0.0"], row
@@ -58,9 +58,9 @@ def test_two_stacks_are_compared(tiny: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--interpreter=nowhere",), "--interpreter nowhere: no Python (path, folder or tox environment)"),
-        (("--interpreter=neoverse-n1",), "nothing is built on an emulated CPU; run there with --on neoverse-n1"),
-        (("--interpreter=x", "--on=y"), "give one of them"),
+        (("--stack-python=nowhere",), "--stack-python nowhere: no Python (path, folder or tox environment)"),
+        (("--stack-python=neoverse-n1",), "nothing is built on an emulated CPU; run there with --run-python neoverse-n1"),
+        (("--stack-python=x", "--run-python=y"), "give one of them"),
     ],
 )
 def test_bad_interpreters_are_one_sentence(arguments: tuple[str, ...], sentence: str, tmp_path: Path) -> None:
@@ -71,9 +71,9 @@ def test_bad_interpreters_are_one_sentence(arguments: tuple[str, ...], sentence:
 
 
 def test_comparing_stacks_wants_a_python(tiny: tuple[str, ...]) -> None:
-    found = run("bench", "-m", "stacks", "--against=pytorch-f32", *tiny)
+    found = run("bench", "-m", "stacks", "--compare=pytorch-f32", *tiny)
     assert found.returncode == 1
-    assert "--against pytorch-f32: to compare stacks, name another environment's Python" in found.stdout, found.stdout[-3000:]
+    assert "--compare pytorch-f32: to compare stacks, name another environment's Python" in found.stdout, found.stdout[-3000:]
 
 
 def test_an_interpreter_without_what_a_child_needs_is_one_sentence(tmp_path: Path) -> None:
@@ -81,9 +81,9 @@ def test_an_interpreter_without_what_a_child_needs_is_one_sentence(tmp_path: Pat
     bare = tmp_path / "bare"
     bare.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n', encoding="utf-8")
     bare.chmod(0o755)
-    found = run("--collect-only", "-q", f"--interpreter={bare}", f"--artifacts={tmp_path / 'store'}")
+    found = run("--collect-only", "-q", f"--stack-python={bare}", f"--artifacts={tmp_path / 'store'}")
     assert found.returncode == 4
-    assert f"--interpreter {bare}: it cannot run the suite's child" in found.stderr, found.stderr
+    assert f"--stack-python {bare}: it cannot run the suite's child" in found.stderr, found.stderr
     assert "it needs numpy and psutil" in found.stderr
 
 

@@ -38,15 +38,15 @@ def figures(path: Path) -> dict[str, Any]:
 def test_a_variant_that_is_slower_fails_the_gate_and_one_that_is_faster_passes(bench: Bench, tmp_path: Path) -> None:
     """Eager PyTorch takes several times as long as ONNX Runtime on a tiny model, whatever else this machine does."""
     junit, summary = tmp_path / "junit.xml", tmp_path / "summary.md"
-    options = ("--precisions=f32", "--gate=20%", "--budget=60")
-    slow = bench("--backends=pytorch", "--against=onnxruntime-f32", *options, f"--junitxml={junit}", f"--summary={summary}")
+    options = ("--precisions=f32", "--fail-if-slower=20%", "--max-seconds=60")
+    slow = bench("--backends=pytorch", "--compare=onnxruntime-f32", *options, f"--junitxml={junit}", f"--summary={summary}")
     if "can't tell" not in slow.stdout:  # what a crowded machine rightly says
         assert slow.returncode == 1, slow.stdout[-3000:]
         assert "is slower than bert-base-uncased-tiny-onnxruntime-f32" in slow.stdout
         assert 'value="slower"' in junit.read_text(encoding="utf-8")
         assert "| slower" in summary.read_text(encoding="utf-8")
     assert "A/A, bert-base-uncased-tiny-onnxruntime-f32 beside itself: " in slow.stdout
-    quick = bench("--backends=onnxruntime", "--against=pytorch-f32", *options)
+    quick = bench("--backends=onnxruntime", "--compare=pytorch-f32", *options)
     assert quick.returncode == 0, quick.stdout[-3000:]
 
 
@@ -54,7 +54,7 @@ def test_the_same_file_and_versions_in_another_python_are_identical_and_not_meas
     """The same interpreter under another name: the artifact is the same, and so are its packages."""
     stored = tmp_path / "run.json"
     found = bench(
-        "--backends=onnxruntime", "--precisions=f32", "-k=not opset11", f"--against={sys.executable}", "--gate=5%",
+        "--backends=onnxruntime", "--precisions=f32", "-k=not opset11", f"--compare={sys.executable}", "--fail-if-slower=5%",
         f"--benchmark-json={stored}",
     )  # fmt: skip
     assert found.returncode == 0, found.stdout[-3000:]
@@ -67,7 +67,7 @@ def test_the_same_file_and_versions_in_another_python_are_identical_and_not_meas
 def test_without_a_gate_there_is_no_verdict(bench: Bench, tmp_path: Path) -> None:
     stored = tmp_path / "run.json"
     found = bench(
-        "--backends=onnxruntime", "--precisions=f32", "-k=opset11", "--against=onnxruntime-f32", "--budget=5",
+        "--backends=onnxruntime", "--precisions=f32", "-k=opset11", "--compare=onnxruntime-f32", "--max-seconds=5",
         f"--benchmark-json={stored}",
     )  # fmt: skip
     assert found.returncode == 0, found.stdout[-3000:]
@@ -97,7 +97,12 @@ def test_a_stored_run_is_compared_by_ratios_and_never_fails(bench: Bench, tmp_pa
         info["unstable"] = None
     stored.write_text(json.dumps(other), encoding="utf-8")
     again = bench(
-        "--backends=onnxruntime", "--precisions=f32", "-k=not opset11", f"--against={stored}", "--gate=20%", "--budget=60"
+        "--backends=onnxruntime",
+        "--precisions=f32",
+        "-k=not opset11",
+        f"--compare={stored}",
+        "--fail-if-slower=20%",
+        "--max-seconds=60",
     )
     assert again.returncode == 0, again.stdout[-3000:]
     assert "before.json (both in units of bert-base-uncased-tiny-pytorch-f32)" in again.stdout
@@ -105,18 +110,18 @@ def test_a_stored_run_is_compared_by_ratios_and_never_fails(bench: Bench, tmp_pa
 
     other["machine_info"]["encoder_parity"]["cpu"] = "another CPU"
     stored.write_text(json.dumps(other), encoding="utf-8")
-    refused = bench("--backends=onnxruntime", "--precisions=f32", f"--against={stored}")
+    refused = bench("--backends=onnxruntime", "--precisions=f32", f"--compare={stored}")
     assert refused.returncode == 4
     assert "it was measured on another CPU, this is" in refused.stderr
 
 
 def test_what_nobody_can_be_compared_with(bench: Bench) -> None:
-    found = bench("--backends=onnxruntime", "--precisions=f32", "--against=nonsense")
+    found = bench("--backends=onnxruntime", "--precisions=f32", "--compare=nonsense")
     assert found.returncode == 4
     assert (
-        "--against nonsense: no variant, no checkout, no Python (path, folder or tox environment) and no .json" in found.stderr
+        "--compare nonsense: no variant, no checkout, no Python (path, folder or tox environment) and no .json" in found.stderr
     )
-    assert bench("--gate=5%").returncode == 4
+    assert bench("--fail-if-slower=5%").returncode == 4
 
 
 def test_grid_profiles_and_claims_run_on_request_only(bench: Bench, tmp_path: Path) -> None:

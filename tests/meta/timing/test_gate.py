@@ -74,7 +74,7 @@ def test_a_threshold_that_is_none(text: str) -> None:
 
 
 def test_a_width_and_a_gate_are_two_questions() -> None:
-    asked = {"against": "x", "gate": "5%", "within": "1%", "budget": 1.0, "summary": None}
+    asked = {"compare": "x", "fail_if_slower": "5%", "ci_width": "1%", "max_seconds": 1.0, "summary": None}
     with pytest.raises(SuiteError, match="a comparison with a gate ends when its verdict is known; give one of them"):
         read_options(asked.get)
 

@@ -105,14 +105,14 @@ def test_disturbed_turns_do_not_count_and_make_no_verdict() -> None:
 
 def test_a_budget_that_is_too_short_says_so() -> None:
     found = replicate(launches(1, 2.0), judged(0.05), budget=0)
-    assert found.unstable == "1 pairs of processes in 0 s, 3 are needed: give it more --budget"
+    assert found.unstable == "1 pairs of processes in 0 s, 3 are needed: give it more --max-seconds"
 
 
 def test_with_a_gate_a_comparison_ends_when_its_verdict_is_known() -> None:
     """A wide interval that lies within the gate is enough, after three pairs; without a gate it is not, after any number."""
-    asked = {"against": "x", "gate": "5%", "within": None, "budget": 1.0, "summary": None}
+    asked = {"compare": "x", "fail_if_slower": "5%", "ci_width": None, "max_seconds": 1.0, "summary": None}
     wide = Ratio(0.9, 0.8, 1.04)
     assert stopping.of(read_options(asked.get)).now(wide, LOOKS[0])
-    assert not stopping.of(read_options({**asked, "gate": "1%"}.get)).now(wide, LOOKS[0])
-    bare = stopping.of(read_options({**asked, "gate": None}.get))
+    assert not stopping.of(read_options({**asked, "fail_if_slower": "1%"}.get)).now(wide, LOOKS[0])
+    bare = stopping.of(read_options({**asked, "fail_if_slower": None}.get))
     assert not any(bare.now(wide, pairs) for pairs in range(LOOKS[-1]))

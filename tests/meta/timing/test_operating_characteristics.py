@@ -95,7 +95,7 @@ def test_two_modes_by_process_do_not_fool_the_gate() -> None:
 
 
 def slower(jitter: bool, stop: Stop) -> int:
-    """Equals called slower at ``--gate 0%`` beside a neighbour of period 0.5 s, of 200."""
+    """Equals called slower at ``--fail-if-slower 0%`` beside a neighbour of period 0.5 s, of 200."""
     generator = np.random.default_rng(1)
     rows = [np.array(resonating(generator, jitter).pairs(stop.looks[-1])) for _ in range(NUMBER)]
     found = [stopped(row, 0.0, stop) for row in rows]
@@ -113,7 +113,13 @@ def test_a_neighbour_does_not_keep_the_rhythm_of_the_turns() -> None:
 def proven(word: str, count: int, slow_down: float) -> list[dict[str, Any]]:
     """A hundred comparisons on real sessions, of which so many said ``word``, and the others that they cannot tell."""
     said = [word] * count + [CANNOT_TELL] * (100 - count)
-    common = {"mode": "--gate 5%", "slow_down": slow_down, "low": 1 + slow_down, "high": 1 + slow_down, "unstable": None}
+    common = {
+        "mode": "--fail-if-slower 5%",
+        "slow_down": slow_down,
+        "low": 1 + slow_down,
+        "high": 1 + slow_down,
+        "unstable": None,
+    }
     return [{**common, "word": one} for one in said]
 
 

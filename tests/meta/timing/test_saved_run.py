@@ -79,7 +79,7 @@ def test_a_stored_run_without_several_processes_tells_nothing(tmp_path: Path, vi
 
 
 def against(text: str = "pytorch-f32", **artifacts: Any) -> Baseline:
-    """What ``--against`` names, in a harness that has only what ``artifacts`` says."""
+    """What ``--compare`` names, in a harness that has only what ``artifacts`` says."""
     return Baseline(text, cast("Harness", SimpleNamespace(**artifacts)))
 
 
