@@ -173,3 +173,14 @@ def test_values_in_float32_are_no_float16(checkpoint: Path, probes: Inputs) -> N
     said = yardstick.more_exact(_states(encoder, probes, Arithmetic("f16"), 1))
     assert said is not None
     assert "declared to pass in f16" in said
+
+
+def test_older_libraries_quantize_otherwise() -> None:
+    """Read off their sources: tables as weights before ONNX Runtime 1.13, 63.5 rounded to 64 before PyTorch 1.13."""
+    older, newer = {"onnxruntime": "1.8.1", "torch": "1.9.1+cpu"}, {"onnxruntime": "1.13.0", "torch": "1.13.1"}
+    assert onnx_dynamic(False, "bert", older).table == Weights(per_channel=False)
+    assert onnx_dynamic(False, "bert", newer) == onnx_dynamic(False, "bert")
+    for versions, high in ((older, 64), (newer, 63), ({}, 63)):
+        weights = torch_dynamic(True, "bert", versions).quantized
+        assert weights is not None
+        assert weights.high == high

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import json
 import os
 import re
@@ -69,7 +70,7 @@ def test_collecting_is_little_work_and_imports_no_framework(tmp_path: Path) -> N
 
 
 def test_what_a_child_imports_is_python_3_8() -> None:
-    """The syntax of everything that an old stack's interpreter must load."""
+    """The syntax of everything that an old stack's interpreter must load, and no builtin with parameters when it does."""
     packages = ("core", "models", "backends", "tokenizers", "worker")
     for path in (path for name in packages for path in sorted((ROOT / "fixtures" / name).rglob("*.py"))):
         tree = ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(3, 8))
@@ -80,6 +81,14 @@ def test_what_a_child_imports_is_python_3_8() -> None:
             and any(name.split(".")[0] in FRAMEWORKS for name in _imported(node))
         ]
         assert not frameworks, f"{path} imports a framework when it is loaded, line {frameworks}"
+        since_3_9 = [
+            part.lineno
+            for node in tree.body
+            if isinstance(node, ast.Assign)  # annotations are not evaluated
+            for part in ast.walk(node.value)
+            if isinstance(part, ast.Subscript) and isinstance(part.value, ast.Name) and hasattr(builtins, part.value.id)
+        ]
+        assert not since_3_9, f"{path}: {since_3_9}: Dict[...] and the like, of typing, in Python 3.8"
 
 
 def _imported(node: ast.Import | ast.ImportFrom) -> list[str]:

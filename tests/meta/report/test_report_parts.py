@@ -15,6 +15,7 @@ from fixtures.pytest_plugin.countdown import EVERY, Countdown
 from fixtures.report.html.choice import choose
 from fixtures.report.html.history import series, steps
 from fixtures.report.html.runs import Run
+from fixtures.report.html.vega import chart
 from fixtures.report.html.view import views
 from fixtures.report.html.write import slug
 from fixtures.report.table import Column, Table, identity, plain
@@ -130,6 +131,14 @@ def test_runs_of_one_machine_are_one_view_and_a_partial_run_replaces_nothing() -
     assert view.rows == full.rows
     assert view.speed_ups["m-a"].estimate == pytest.approx(2.0)
     assert view.content["grid"] == [{"variant": "m-a"}]
+
+
+def test_a_layer_of_nothing_is_not_drawn() -> None:
+    """A run without a quiet moment has no interval, and Vega warns of an axis over nothing."""
+    layers = [{"mark": "rule", "encoding": {"x": {"field": "low"}}}, {"mark": "point", "encoding": {"x": {"field": "speed"}}}]
+    drawn = {low: chart([{"speed": 1.0, "low": low}], layers)["layer"] for low in (None, 0.9)}
+    assert [layer["mark"] for layer in drawn[None]] == ["point"]
+    assert [layer["mark"] for layer in drawn[0.9]] == ["rule", "point"]
 
 
 def test_names_and_texts_are_only_names_and_texts() -> None:

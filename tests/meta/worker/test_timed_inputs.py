@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -132,12 +133,15 @@ def test_a_cache_of_results_is_never_asked_twice_for_the_same(host: Callable[[Ba
     assert backend.computed == TIMED + 49 + 50
 
 
-def test_a_cache_of_results_is_named(host: Callable[[Backend], Host]) -> None:
-    """One whose inference is worth a cache."""
+def test_a_cache_of_results_is_named(host: Callable[[Backend], Host], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One whose inference is worth a cache, by a clock of the work that is done."""
+    clock = itertools.count(0, 10_000)
+    done = [0]
+    monkeypatch.setattr("fixtures.turns.time.perf_counter_ns", lambda: next(clock) + done[0])
 
     class Slow(Remembering):
         def compute(self, prepared: Any) -> dict[str, Any]:
-            time.sleep(0.005)
+            done[0] += 5_000_000
             return super().compute(prepared)
 
     with pytest.raises(RuntimeError, match=r"results are kept by their inputs: those seen before take 0\.0"):
