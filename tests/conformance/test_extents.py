@@ -126,7 +126,7 @@ def test_every_token_of_the_vocabulary(
 ) -> None:
     """Its embedding, in its own place; where no stage is shown, what becomes of it."""
     batch = inputs.vocabulary(session.shape)
-    if workshop.target.emulated:
+    if harness.target.emulated:
         batch = inputs.rows_of(batch, range(-EMULATED_ROWS, 0))
     if judge is not None:
         parts = range(0, len(batch["input_ids"]), AT_ONCE)
@@ -147,7 +147,7 @@ def test_every_position_and_the_longest_padding(
     harness: Harness, variant: Variant, precision: Precision, session: Session, probes: ArrayDict, judge: Judge | None
 ) -> None:
     """Stage by stage; and end to end, where a format's own noise leaves something to be seen there."""
-    rows = min(LONG_ROWS[variant.size], EMULATED_ROWS if workshop.target.emulated else len(probes["input_ids"]))
+    rows = min(LONG_ROWS[variant.size], EMULATED_ROWS if harness.target.emulated else len(probes["input_ids"]))
     batch = inputs.long_rows(session.shape, probes, rows)
     if judge is not None:
         why = judge(batch, stages(session.shape.layers))
