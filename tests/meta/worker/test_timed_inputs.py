@@ -137,7 +137,7 @@ def test_a_cache_of_results_is_named(host: Callable[[Backend], Host], monkeypatc
     """One whose inference is worth a cache, by a clock of the work that is done."""
     clock = itertools.count(0, 10_000)
     done = [0]
-    monkeypatch.setattr("fixtures.turns.time.perf_counter_ns", lambda: next(clock) + done[0])
+    monkeypatch.setattr("fixtures.worker.timed_inputs.time.perf_counter_ns", lambda: next(clock) + done[0])
 
     class Slow(Remembering):
         def compute(self, prepared: Any) -> dict[str, Any]:
