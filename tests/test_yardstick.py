@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from fixtures.agreement import sqnr
 from fixtures.alternatives import EVERY, Alternative, told
-from fixtures.arithmetic import FBGEMM, FLOATS, XNNPACK, Activations, Arithmetic, Weights, onnx_dynamic, torch_dynamic
+from fixtures.arithmetic import FBGEMM, FLOATS, XNNPACK, Activations, Arithmetic, Weights, newest, onnx_dynamic, torch_dynamic
 from fixtures.conformity import Figures
 from fixtures.disturbance import disturbed
 from fixtures.encoder import Array, Encoder, Exact, Inputs
+from fixtures.failures import meets
 from fixtures.simulation import quantized_activations, quantized_weights, rounded
 from fixtures.workshop import Workshop
 from fixtures.yardstick import Finding, Yardstick, violations
@@ -177,9 +178,9 @@ def test_values_in_float32_are_no_float16(checkpoint: Path, probes: Inputs) -> N
 def test_older_libraries_quantize_otherwise() -> None:
     """Read off their sources: tables as weights before ONNX Runtime 1.13, 63.5 rounded to 64 before PyTorch 1.13."""
     older, newer = {"onnxruntime": "1.8.1", "torch": "1.9.1+cpu"}, {"onnxruntime": "1.13.0", "torch": "1.13.1"}
-    assert onnx_dynamic(False, "bert", older).table == Weights(per_channel=False)
-    assert onnx_dynamic(False, "bert", newer) == onnx_dynamic(False, "bert")
-    for versions, high in ((older, 64), (newer, 63), ({}, 63)):
-        weights = torch_dynamic(True, "bert", versions).quantized
+    assert onnx_dynamic(False, "bert", functools.partial(meets, older)).table == Weights(per_channel=False)
+    assert onnx_dynamic(False, "bert", functools.partial(meets, newer)) == onnx_dynamic(False, "bert")
+    for has, high in ((functools.partial(meets, older), 64), (functools.partial(meets, newer), 63), (newest, 63)):
+        weights = torch_dynamic(True, "bert", has).quantized
         assert weights is not None
         assert weights.high == high
