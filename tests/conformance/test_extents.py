@@ -147,8 +147,8 @@ def test_every_position_and_the_longest_padding(
     harness: Harness, variant: Variant, precision: Precision, session: Session, probes: ArrayDict, judge: Judge | None
 ) -> None:
     """Stage by stage; and end to end, where a format's own noise leaves something to be seen there."""
-    rows = min(LONG_ROWS[variant.size], EMULATED_ROWS if harness.target.emulated else len(probes["input_ids"]))
-    batch = inputs.long_rows(session.shape, probes, rows)
+    rows = LONG_ROWS[variant.size]
+    batch = inputs.long_rows(session.shape, probes, min(rows, EMULATED_ROWS) if harness.target.emulated else rows)
     if judge is not None:
         why = judge(batch, stages(session.shape.layers))
         assert not why, f"{variant.id}: {why}"

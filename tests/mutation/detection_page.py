@@ -30,8 +30,10 @@ MARGIN = "stage_margin_db"
 def letter(finding: Finding) -> str:
     """What caught it, in the legend of the page."""
     verdict = finding.verdict
-    if not verdict or verdict == BUILD:
-        return "B" if verdict else "-"
+    if not verdict:
+        return "-"
+    if verdict == BUILD:
+        return "B"
     if finding.files[verdict] == "test_agreement":
         said = sentence(finding.failures[verdict])
         return "N" if " computes as if " in said and " dB < " not in said else "A"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -59,8 +60,8 @@ def test_right_variants_beside_them_raise_no_alarm(findings: list[Finding]) -> N
 def test_what_hides_below_the_noise_is_found_by_its_name(findings: list[Finding]) -> None:
     """int8 without an attention mask keeps 16 dB end to end, more than some right builds do; its attention does not."""
     found = {(f.fault, f.precision): sentence(f.failures[f.verdict]) for f in findings if f.fault and f.failures}
-    assert "attention: the " in found["mask_ignored", "int8_static"]
-    assert "logits: the " in found["other_row", "int8_static"]
+    assert re.search(r"attention: the (median|worst) (position|channel)", found["mask_ignored", "int8_static"])
+    assert re.search(r"logits: the (median|worst) position", found["other_row", "int8_static"])
 
 
 def _flipped(copy: Path, other: Path) -> None:

@@ -12,8 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.core.arithmetic import FBGEMM, FLOATS, XNNPACK, Activations, Arithmetic, Weights, onnx_dynamic, torch_dynamic
+from fixtures.core.arithmetic import (
+    FBGEMM,
+    FLOATS,
+    XNNPACK,
+    Activations,
+    Arithmetic,
+    Weights,
+    newest,
+    onnx_dynamic,
+    torch_dynamic,
+)
 from fixtures.harness.harness import Harness
+from fixtures.known_failures.entry import meets
 from fixtures.metrics.agreement import sqnr
 from fixtures.metrics.arrays import Float64s
 from fixtures.metrics.encoder import Encoder, Exact, Inputs
@@ -178,9 +189,9 @@ def test_values_in_float32_are_no_float16(checkpoint: Path, probes: Inputs) -> N
 def test_older_libraries_quantize_otherwise() -> None:
     """Read off their sources: tables as weights before ONNX Runtime 1.13, 63.5 rounded to 64 before PyTorch 1.13."""
     older, newer = {"onnxruntime": "1.8.1", "torch": "1.9.1+cpu"}, {"onnxruntime": "1.13.0", "torch": "1.13.1"}
-    assert onnx_dynamic(False, "bert", older).table == Weights(per_channel=False)
-    assert onnx_dynamic(False, "bert", newer) == onnx_dynamic(False, "bert")
-    for versions, high in ((older, 64), (newer, 63), ({}, 63)):
-        weights = torch_dynamic(True, "bert", versions).quantized
+    assert onnx_dynamic(False, "bert", functools.partial(meets, older)).table == Weights(per_channel=False)
+    assert onnx_dynamic(False, "bert", functools.partial(meets, newer)) == onnx_dynamic(False, "bert")
+    for has, high in ((functools.partial(meets, older), 64), (functools.partial(meets, newer), 63), (newest, 63)):
+        weights = torch_dynamic(True, "bert", has).quantized
         assert weights is not None
         assert weights.high == high

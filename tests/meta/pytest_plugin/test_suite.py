@@ -175,6 +175,8 @@ def test_a_users_checkpoint_is_a_model_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "mine" / "tokenizer.json").write_text('{"model": {}}')
     store = str(tmp_path / "store")
     found = run("--collect-only", "-q", "tests", "--checkpoint", f"my-bert={tmp_path / 'mine'}", "--artifacts", store)
+    for recipe in ("", "-library_default"):  # no tiny size beside it stands in for a recipe
+        assert f"test_accuracy_holds[my-bert-pytorch-int8_dynamic{recipe}]" in found.stdout
     assert "test_accuracy_holds[my-bert-onnxruntime-int8_dynamic]" in found.stdout
     assert "minilm-l6-pytorch-f32" not in found.stdout
     (tmp_path / "mine" / "config.json").write_text(json.dumps({**config, "model_type": "t5", "max_position_embeddings": 64}))
