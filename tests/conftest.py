@@ -18,6 +18,8 @@ from fixtures.pytest_plugin.hooks import HARNESS
 from tests.support.nested import run
 from tests.support.reports import Content
 
+HERE = Path(__file__).parent
+
 hypothesis.settings.register_profile(
     "suite",
     max_examples=8,
@@ -29,6 +31,16 @@ hypothesis.settings.register_profile(
 hypothesis.settings.register_profile("emulated", hypothesis.settings.get_profile("suite"), max_examples=2)
 hypothesis.settings.register_profile("thorough", max_examples=200, deadline=timedelta(minutes=1))
 hypothesis.settings.load_profile("suite")
+
+
+#: Folders whose every test is slow, or is of those who change the suite.
+SLOW = ("robustness", "mutation")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """The tests of these folders run with ``-m slow``; what lies there and is no ``test_*.py`` was named by its path."""
+    if item.path.name.startswith("test_") and item.path.relative_to(HERE).parts[0] in SLOW:
+        item.add_marker("slow")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -27,6 +27,7 @@ SUBJECTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_no_bit_differs_where_states_are_handed_out(harness: Harness, subject: Variant) -> None:
     """Two shapes, the first again after the second: logits, last state, and whatever led to them, padding included."""

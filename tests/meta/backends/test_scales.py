@@ -51,6 +51,7 @@ def opened(harness: Harness, subject: Variant) -> Any:
     harness.pool.release(session)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("subject", cases())
 def test_every_product_has_its_place(subject: Variant, opened: Session) -> None:
     found, build = opened.scales(), f"{subject.backend}-{subject.precision}"
@@ -74,6 +75,7 @@ def test_every_product_has_its_place(subject: Variant, opened: Session) -> None:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("subject", cases())
 def test_the_runtime_computes_as_the_file_says(harness: Harness, subject: Variant, opened: Session) -> None:
     """The median token is exact: one that has no value at a rounding tie differs by float32 alone.

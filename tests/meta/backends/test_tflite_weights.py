@@ -86,6 +86,7 @@ def child(tmp_path_factory: pytest.TempPathFactory) -> WorkerProcess:
     return WorkerProcess("losing", tmp_path_factory.mktemp("losing") / "log", threads=1)
 
 
+@pytest.mark.slow
 @pytest.mark.backend("tflite")
 def test_a_file_without_its_weights_is_refused(child: WorkerProcess, tmp_path: Path) -> None:
     """A SavedModel that tracks the Keras model beside its variables comes out of the converter without a single weight, in

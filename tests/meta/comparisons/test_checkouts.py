@@ -25,6 +25,7 @@ def options(harness: Harness) -> tuple[str, ...]:
             f"--artifacts={harness.store.root}", "-k=not opset11", "--fail-if-slower=20%", "--max-seconds=60")  # fmt: skip
 
 
+@pytest.mark.slow
 def test_code_that_became_slower_fails_the_gate_and_faster_code_passes(options: tuple[str, ...], tmp_path: Path) -> None:
     """One of two checkouts sleeps in every inference, and each is the head once; their packages are the same."""
     slow = copied(tmp_path / "slow")

@@ -86,6 +86,7 @@ def test_where_no_answer_changed_the_loss_is_not_known_to_be_nothing() -> None:
     assert no_change < found.high < 1.02 * no_change, "and at most a fiftieth more, for the share that became right"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("worse", "better"), [(0.0, 0.0), (0.002, 0.001), (0.015, 0.005), (0.02, 0.02)])
 def test_the_interval_of_a_loss_holds_the_truth(worse: float, better: float) -> None:
     """Exactly: over all outcomes of 408 rows that have a chance, the covered ones have 95 % or more."""

@@ -63,6 +63,7 @@ def here(settings: Settings) -> tuple[str, ...]:
     return ("tests/conformance/test_cpus.py", *MODEL, f"--artifacts={settings.artifacts}", *data)
 
 
+@pytest.mark.slow
 def test_what_is_saved_is_expected_and_what_was_changed_is_found(here: tuple[str, ...], tmp_path: Path) -> None:
     """Saved and expected on one CPU, outputs are identical; other outputs, another file or none are each told apart."""
     folder = tmp_path / "outputs"
@@ -111,6 +112,7 @@ def test_what_cannot_be_run_is_refused_in_a_sentence(options: tuple[str, ...], m
     assert found.stderr.count("\n") <= 3
 
 
+@pytest.mark.slow
 def test_the_json_says_what_the_runtime_is(here: tuple[str, ...], tmp_path: Path) -> None:
     """Which CPU, which providers: with the figures, not only in the header."""
     path = tmp_path / "out.json"

@@ -65,6 +65,7 @@ def conform(
     return found.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fields", [UNUSUAL, GEOMETRIES["a feed-forward that narrows"]], ids=["unusual", "narrowing"])
 def test_a_users_model_conforms(child: WorkerProcess, settings: Settings, tmp_path: Path, fields: dict[str, Any]) -> None:
     """On one runtime, in float32 and int8, what depends on a geometry: the rest is for the night."""

@@ -45,6 +45,7 @@ def cached(home: Path, kind: str, repository: str) -> Path:
     return snapshot
 
 
+@pytest.mark.slow
 def test_the_hubs_cache_serves_weights_and_mrpc_offline(folder: Path, tmp_path: Path) -> None:
     import pyarrow
     import pyarrow.parquet
@@ -67,6 +68,7 @@ def test_the_hubs_cache_serves_weights_and_mrpc_offline(folder: Path, tmp_path: 
     assert "weights: distilbert-base-cased: hub distilbert/distilbert-base-cased" in found.stdout
 
 
+@pytest.mark.slow
 def test_without_hub_and_mrpc_seeded_weights_and_the_stand_in_serve_and_say_so(tmp_path: Path) -> None:
     arguments = ("--models=distilbert-base-cased", f"--artifacts={tmp_path}", f"--checkpoint=distilbert-base-cased={tmp_path}")
     refused = run(*ONE_VARIANT, *arguments)
@@ -81,6 +83,7 @@ def test_without_hub_and_mrpc_seeded_weights_and_the_stand_in_serve_and_say_so(t
     assert "data: MRPC" not in found.stdout
 
 
+@pytest.mark.slow
 def test_a_users_folder_goes_through_the_suite_whether_or_not_it_knows_the_task(folder: Path, tmp_path: Path) -> None:
     """A head that never learnt the task has no accuracy; the rest is judged, and the reason is said."""
     found = run(*ONE_VARIANT, f"--checkpoint=my-bert={folder}", f"--artifacts={tmp_path}", HF_HOME=str(tmp_path / "empty"))

@@ -84,6 +84,7 @@ def test_a_malformed_entry_says_what_is_wrong(changes: dict[str, object], said: 
     assert found is None if said is None else found is not None and said in found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "code", "said"),
     [
@@ -109,6 +110,7 @@ def test_a_run_with_a_malformed_entry_names_it(settings: Settings, change: str, 
     assert not {word for word in ("Traceback", "INTERNALERROR", "known_failures/") if word in found.stdout + found.stderr}
 
 
+@pytest.mark.slow
 def test_what_fails_sometimes_passes_or_fails_as_it_says(settings: Settings, tmp_path: Path) -> None:
     """Of three builds that one entry speaks of, one works and is no unexpected success, one is broken as the entry says, and
     one otherwise. The table calls only the second a known failure."""

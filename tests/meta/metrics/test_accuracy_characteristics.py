@@ -15,6 +15,7 @@ from tests.meta.timing.test_operating_characteristics import least, most
 NUMBER = 400
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [240, 408, 1725])
 @pytest.mark.parametrize("changed", [0.005, 0.0125, 0.03])
 def test_a_loss_within_the_margin_is_no_failure(rows: int, changed: float) -> None:

@@ -123,6 +123,7 @@ def test_a_right_runtime_is_within_its_bounds(probes: Inputs, yardstick: Callabl
 FAINT = [("bf16", "the attention mask added -10"), ("bf16", "GELU were its tanh approximation")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind", "says"),
     [

@@ -16,6 +16,9 @@ import pytest
 from fixtures.harness.harness import Harness
 from tests.support.nested import run
 
+#: Runs of bench/, minutes of them.
+pytestmark = pytest.mark.slow
+
 Bench = Callable[..., CompletedProcess[str]]
 
 

@@ -95,6 +95,7 @@ def _imported(node: ast.Import | ast.ImportFrom) -> list[str]:
     return [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
 
 
+@pytest.mark.slow
 def test_two_workers_build_each_artifact_once(tmp_path: Path) -> None:
     """Every folder in the store was built by one worker, and no other build is in the run's journal."""
     arguments = ("--models", "distilbert-base-cased", "--size", "tiny", "--backends", "onnxruntime,onnxruntime_fused")
@@ -210,6 +211,7 @@ def here(settings: Settings) -> tuple[str, ...]:
     return (test, "--models=minilm-l6", "--size=tiny", f"--artifacts={settings.artifacts}", *data)
 
 
+@pytest.mark.slow
 def test_a_backend_that_kills_its_process_costs_its_own_tests_only(here: tuple[str, ...]) -> None:
     """Killed in its build or in an inference: an error with the signal's name, and everything else runs."""
     found = run(*here, "--backends=crashing,onnxruntime", "--precisions=f32", ENCODER_PARITY_PLUGINS="tests.support.crashing")
@@ -219,6 +221,7 @@ def test_a_backend_that_kills_its_process_costs_its_own_tests_only(here: tuple[s
     assert "4 passed, 4 errors" in found.stdout
 
 
+@pytest.mark.slow
 def test_a_known_failure_that_works_fails_the_run(here: tuple[str, ...]) -> None:
     """Every broken cell, built as if upstream had mended it: its strict xfail asks to delete the entry. Where the failure
     depends on the weights, the test passes."""

@@ -14,6 +14,9 @@ import pytest
 from tests.support.browser import opened, problems
 from tests.support.reports import PLAIN, QUICK, Content, other_machine, report
 
+#: Runs of bench/, minutes of them.
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.browser
 def test_the_page_of_a_run_is_whole(made: Path) -> None:

@@ -13,10 +13,26 @@ import pytest
 from fixtures.options.report_folder import prepare
 from tests.support.browser import opened, problems
 from tests.support.nested import run
-from tests.support.reports import PLAIN, Content, other_machine, report
+from tests.support.reports import Content, other_machine, report, small
 
+#: A row of the sample.
+ROW = "sample-tiny-onnxruntime-f32"
 #: What somebody else's file may hold, in every place that takes text.
 HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>\"'|[a](javascript:alert(1))"
+
+
+@pytest.fixture
+def content() -> Content:
+    """A file with something in every field."""
+    return small()
+
+
+@pytest.fixture
+def sample(content: Content, tmp_path: Path) -> Path:
+    """It, written."""
+    file = tmp_path / "sample.json"
+    file.write_text(json.dumps(content), encoding="utf-8")
+    return file
 
 
 @pytest.mark.parametrize(
@@ -29,13 +45,13 @@ HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.ha
             "the field 'encoder_parity.schema' cannot be used (input should be 1)",
         ),
         (
-            lambda c: c["encoder_parity"]["rows"][PLAIN].update(median_ms="fast"),
-            f"the field 'encoder_parity.rows.{PLAIN}.median_ms' cannot be used",
+            lambda c: c["encoder_parity"]["rows"][ROW].update(median_ms="fast"),
+            f"the field 'encoder_parity.rows.{ROW}.median_ms' cannot be used",
         ),
-        (lambda c: c["encoder_parity"]["rows"][PLAIN].update(acc=82.8), f"'encoder_parity.rows.{PLAIN}.acc' cannot be used"),
+        (lambda c: c["encoder_parity"]["rows"][ROW].update(acc=82.8), f"'encoder_parity.rows.{ROW}.acc' cannot be used"),
         (
-            lambda c: c["encoder_parity"]["rows"][PLAIN].update(known="x", instead="y", link="javascript:alert(1)"),
-            f"'encoder_parity.rows.{PLAIN}.link' cannot be used",
+            lambda c: c["encoder_parity"]["rows"][ROW].update(known="x", instead="y", link="javascript:alert(1)"),
+            f"'encoder_parity.rows.{ROW}.link' cannot be used",
         ),
         (
             lambda c: c["encoder_parity"]["graph"][0]["layer"]["edges"].append([0, 10**9]),
@@ -59,9 +75,9 @@ def test_a_foreign_file_is_refused_by_its_field(
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_no_run_at_all(made: Path, tmp_path: Path) -> None:
+def test_what_is_no_run_at_all(sample: Path, tmp_path: Path) -> None:
     damaged, empty = tmp_path / "damaged.json", tmp_path / "empty"
-    damaged.write_text((made / "run.json").read_text(encoding="utf-8")[:1000], encoding="utf-8")
+    damaged.write_text(sample.read_text(encoding="utf-8")[:1000], encoding="utf-8")
     empty.mkdir()
     for path, said in (
         (damaged, "it is damaged or no JSON"),
@@ -71,24 +87,26 @@ def test_what_is_no_run_at_all(made: Path, tmp_path: Path) -> None:
         found = report(path, "-o", tmp_path / "out")
         assert (found.returncode, found.stderr.count("\n")) == (2, 1), found.stderr
         assert f"{path}: {said}" in found.stderr
-    blocked = report(made / "run.json", "-o", damaged)
+    blocked = report(sample, "-o", damaged)
     assert blocked.returncode == 2
     assert f"{damaged}: the report cannot be written there" in blocked.stderr
 
 
-def test_what_is_no_report_is_never_replaced(made: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_what_is_no_report_is_never_replaced(sample: Path, tmp_path: Path) -> None:
     """A folder of charts that somebody keeps; a report of before is another matter."""
     kept = tmp_path / "charts" / "mine.png"
     kept.parent.mkdir()
     kept.touch()
-    found = report(made / "run.json", "-o", tmp_path)
+    found = report(sample, "-o", tmp_path)
     assert (found.returncode, found.stderr.count("\n")) == (2, 1), found.stderr
     assert "its charts is of no report, and would be replaced; give another folder" in found.stderr
     assert kept.exists()
     early = run("bench", f"--report={tmp_path}", "--collect-only")
     assert early.returncode == 4
     assert "is of no report" in early.stderr
-    assert prepare(made) == made
+    assert report(sample, "-o", tmp_path / "out").returncode == 0
+    assert prepare(tmp_path / "out") == tmp_path / "out"
 
 
 def test_a_report_that_cannot_be_written_is_refused_before_anything_runs(tmp_path: Path) -> None:
@@ -105,13 +123,13 @@ def hostile(content: Content) -> Content:
     found = other["encoder_parity"]
 
     def renamed(identifier: str) -> str:
-        return identifier.replace("minilm-l6", HOSTILE)
+        return identifier.replace("sample-tiny", HOSTILE)
 
     texts = ("verdict", "unstable", "conditions", "known", "instead")
     found["rows"] = {
         renamed(i): {
             **row, "subject": HOSTILE, "baseline": renamed(row["baseline"]),
-            **(dict.fromkeys(texts, HOSTILE) | {"link": "https://example.org/"} if "fused" in i else {}),
+            **(dict.fromkeys(texts, HOSTILE) | {"link": "https://example.org/"} if "onnxruntime" in i else {}),
         }
         for i, row in found["rows"].items()
     }  # fmt: skip
@@ -132,6 +150,7 @@ def hostile(content: Content) -> Content:
     return other
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_text_of_a_file_is_never_markup(content: Content, page: Callable[..., Path]) -> None:
     from fixtures.report.html import runs, vega, write

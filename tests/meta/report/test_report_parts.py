@@ -173,6 +173,7 @@ def test_what_remains_is_what_it_took_last_time() -> None:
     assert fresh.finished("t[0]") == "1 of 20 done; the last was t[0]", "one test foretells nothing"
 
 
+@pytest.mark.slow
 def test_progress_is_silent_when_asked_and_reaches_the_terminal_from_workers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

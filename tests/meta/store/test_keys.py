@@ -87,6 +87,7 @@ def test_what_a_package_asks_for_elsewhere_is_none_of_its_versions(monkeypatch: 
     assert versions._asked(lines) == ["colorama", "numpy"], "an old stack without packaging takes what is installed"
 
 
+@pytest.mark.slow
 @pytest.mark.backend("onnxruntime")
 def test_a_key_names_versions_cpu_and_threads(harness: Harness, settings: Settings) -> None:
     """Of an artifact that is built from another one, which keeps its own key as long as that one's content is the same."""
@@ -113,6 +114,7 @@ def test_a_key_names_versions_cpu_and_threads(harness: Harness, settings: Settin
     assert len(set(keys)) == len(keys), keys
 
 
+@pytest.mark.slow
 @pytest.mark.backend("pytorch")
 def test_a_change_of_code_is_seen_under_a_warm_store(tmp_path: Path) -> None:
     """Logits doubled where outputs are read: the stored reference is none any more, and agreement is judged with a new one."""
@@ -144,6 +146,7 @@ _DOUBLED = """name = "pytorch"
 """
 
 
+@pytest.mark.slow
 @pytest.mark.backend("pytorch")
 def test_another_dev_set_is_no_reason_to_train_again(tmp_path: Path) -> None:
     """Training reads the training pairs; whether the model has learnt the task is asked anew."""

@@ -102,6 +102,7 @@ def test_the_interval_of_a_speed_up_holds_the_truth() -> None:
     assert missed <= 71
 
 
+@pytest.mark.slow
 @pytest.mark.backend("onnxruntime")
 def test_other_tests_of_the_session_leave_no_trace_in_a_latency(harness: Harness, tmp_path: Path) -> None:
     """A test of tests/ leaves the shared session with another number of threads, one of bench/ parses the file in it: visits
