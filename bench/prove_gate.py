@@ -125,9 +125,9 @@ class Proof:
         """A session on the variant whose inferences take ``extra`` seconds longer."""
         artifact = self.harness.artifact(self.variant)
         shape = self.harness.checkpoint(self.variant.model, self.variant.size).shape
-        child = self.harness.pool.runner("proof", self.settings.threads)
+        worker = self.harness.pool.runner("proof", self.settings.threads)
         meta = {**artifact.meta, "extra_seconds": extra}
-        return Session(child, "onnxruntime_slowed", artifact.path, meta, shape, self.settings.threads)
+        return Session(worker, "onnxruntime_slowed", artifact.path, meta, shape, self.settings.threads)
 
     @functools.cached_property
     def inference(self) -> float:

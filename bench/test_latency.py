@@ -54,7 +54,7 @@ def test_latency(
     threads = {visit.threads for visit in latency.visits}
     assert threads == {settings.threads}, f"{variant.id} ran with {threads} threads, not with {settings.threads}"
 
-    # pytest-benchmark keeps the statistics and the file: it reads a clock that goes on by what the child has measured.
+    # pytest-benchmark keeps the statistics and the file: it reads a clock that goes on by what the worker process has measured.
     clock, rounds = ChildClock(), iter(best.found.seconds)
     request.node.add_marker(pytest.mark.benchmark(timer=clock, group=variant.subject))
     benchmark = request.getfixturevalue("benchmark")

@@ -1,4 +1,4 @@
-"""How fast every tokenizer is, and its share of the latency from text to logits; timed inside its child process."""
+"""How fast every tokenizer is, and its share of the latency from text to logits; timed inside its worker process."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def inference(harness: Harness) -> Inference:
 
 @pytest.fixture
 def timed(request: pytest.FixtureRequest, harness: Harness, tokenization: Tokenization) -> Callable[..., list[float]]:
-    """``timed(run, rounds, **facts)``: seconds of every round of ``run``, which returns what the child measured."""
+    """``timed(run, rounds, **facts)``: seconds of every round of ``run``, which returns what the worker process measured."""
     clock = ChildClock()
     request.node.add_marker(pytest.mark.benchmark(timer=clock, group=f"{tokenization.subject} tokenizers"))
     benchmark = request.getfixturevalue("benchmark")

@@ -53,7 +53,7 @@ Acquire::Retries "3";
 Debug::NoLocking "true";
 """
 WRAPPER = """#!/bin/sh
-# Python on an emulated {cpu}. Children that it starts through sys.executable are emulated too.
+# Python on an emulated {cpu}. Worker processes that it starts through sys.executable are emulated too.
 export ENCODER_PARITY_EMULATED="{wrapper}" PYTHONPATH="{startup}${{PYTHONPATH:+:$PYTHONPATH}}"
 exec "{qemu}" -cpu {model}{root} "{python}" "$@"
 """

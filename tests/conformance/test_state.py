@@ -67,19 +67,19 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def alone(harness: Harness, place: Path) -> Iterator[Callable[[Variant, int], WorkerProcess]]:
     """``alone(variant, threads)``: a process for the variant's runtime that reads libraries and copies of artifacts only."""
-    children: dict[tuple[tuple[str, ...], int], WorkerProcess] = {}
+    workers: dict[tuple[tuple[str, ...], int], WorkerProcess] = {}
 
-    def child(variant: Variant, threads: int) -> WorkerProcess:
+    def worker(variant: Variant, threads: int) -> WorkerProcess:
         runtime = REGISTRY.backends[variant.backend]
         key = (runtime.runtime or runtime.packages, threads)
-        if key not in children or not children[key].alive:
-            children[key] = made = harness.pool.runner(f"alone-{variant.id}", threads)
+        if key not in workers or not workers[key].alive:
+            workers[key] = made = harness.pool.runner(f"alone-{variant.id}", threads)
             manifest = harness.artifact(variant).path / MANIFEST
             made.ask("confine", timeout=60, folder=str(place), beyond=str(manifest))
-        return children[key]
+        return workers[key]
 
-    yield child
-    for made in children.values():
+    yield worker
+    for made in workers.values():
         made.close()
 
 
@@ -95,8 +95,8 @@ def test_a_copy_by_itself_in_another_process_is_bitwise_the_same(
     artifact, copy = harness.artifact(variant), place / variant.id
     shutil.copytree(artifact.path, copy, ignore=shutil.ignore_patterns(MANIFEST))
     try:
-        child = alone(variant, session.threads)
-        other = Session(child, variant.backend, copy, artifact.meta, session.shape, session.threads).run(probes)
+        worker = alone(variant, session.threads)
+        other = Session(worker, variant.backend, copy, artifact.meta, session.shape, session.threads).run(probes)
     finally:
         shutil.rmtree(copy)
     same_bits(variant.id, session.run(probes), other)
@@ -128,14 +128,14 @@ def test_a_confined_process_reads_its_folder_and_libraries(tmp_path: Path) -> No
         folder.mkdir()
         (folder / "weights.bin").write_bytes(b"weights")
     (inside / "link.bin").symlink_to(outside / "weights.bin")
-    child = WorkerProcess("confined", tmp_path / "log", threads=1)
+    worker = WorkerProcess("confined", tmp_path / "log", threads=1)
 
     def read(path: Path) -> Any:
-        return child.ask("call", timeout=60, target="tests.support.mishaps:reads", arguments={"out": str(path)})["value"]
+        return worker.ask("call", timeout=60, target="tests.support.mishaps:reads", arguments={"out": str(path)})["value"]
 
     try:
         assert read(outside / "weights.bin") == 7
-        assert child.ask("confine", timeout=60, folder=str(inside), beyond=str(outside / "weights.bin"))
+        assert worker.ask("confine", timeout=60, folder=str(inside), beyond=str(outside / "weights.bin"))
         assert read(inside / "weights.bin") == 7
         for path in (
             outside / "weights.bin",
@@ -146,9 +146,9 @@ def test_a_confined_process_reads_its_folder_and_libraries(tmp_path: Path) -> No
             with pytest.raises(RemoteError, match=r"^PermissionError"):
                 read(path)
         with pytest.raises(RemoteError, match="lies among the libraries that every process must read"):
-            child.ask("confine", timeout=60, folder=str(inside), beyond=str(ROOT / "fixtures" / "worker" / "server.py"))
+            worker.ask("confine", timeout=60, folder=str(inside), beyond=str(ROOT / "fixtures" / "worker" / "server.py"))
     finally:
-        child.close()
+        worker.close()
 
 
 def test_a_last_bit_that_differs_is_told() -> None:

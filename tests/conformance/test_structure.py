@@ -137,11 +137,11 @@ def test_a_format_that_is_not_that_of_the_name_is_found(
 )
 def test_formats_are_those_of_the_graph(tmp_path: Path, kind: str, products: Any, stored: Any) -> None:
     """Whatever the file is called: a product between two Casts, or behind one DequantizeLinear only, is one in float."""
-    child = WorkerProcess("formats", tmp_path / "log", threads=1)
+    worker = WorkerProcess("formats", tmp_path / "log", threads=1)
     try:
-        found = child.ask(
+        found = worker.ask(
             "call", timeout=60, target="tests.support.formats:found", arguments={"out": str(tmp_path), "kind": kind}
         )
     finally:
-        child.close()
+        worker.close()
     assert found["value"] == {"products": products, "stored": stored}

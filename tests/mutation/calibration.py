@@ -85,17 +85,17 @@ def checkpoint(subject: Subject, keep: Path, mrpc: Path | None) -> Path:
     if said.is_file():
         return folder
     with tempfile.TemporaryDirectory(dir=keep) as scratch:
-        child = WorkerProcess(subject.name, Path(scratch) / "log", threads=this_machine().cores, say=_say)
+        worker = WorkerProcess(subject.name, Path(scratch) / "log", threads=this_machine().cores, say=_say)
         try:
-            learnt = _pairs(child, subject.data, keep, mrpc) if subject.data else None
+            learnt = _pairs(worker, subject.data, keep, mrpc) if subject.data else None
             arguments = {
                 "out": f"{scratch}/made", "scratch": scratch, "name": subject.name, "base": subject.base,
                 "learnt_from": str(learnt) if learnt else None, "train": subject.train, "epochs": subject.epochs,
                 "learning_rate": subject.learning_rate, "seed": subject.seed,
             }  # fmt: skip
-            made = child.ask("call", timeout=3600, target="tests.mutation.calibrated:make", arguments=arguments)["value"]
+            made = worker.ask("call", timeout=3600, target="tests.mutation.calibrated:make", arguments=arguments)["value"]
         finally:
-            child.close()
+            worker.close()
         shutil.rmtree(folder, ignore_errors=True)
         (Path(scratch) / "made").rename(folder)
     said.write_text(json.dumps(made), encoding="utf-8")
@@ -106,11 +106,11 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _pairs(child: WorkerProcess, data: str, keep: Path, mrpc: Path | None) -> Path:
+def _pairs(worker: WorkerProcess, data: str, keep: Path, mrpc: Path | None) -> Path:
     folder = keep / f"{data.lower()}-pairs"
     if not folder.is_dir():
         arguments = {"out": str(folder), "mrpc": str(mrpc) if data == MRPC else None}
-        child.ask("call", timeout=600, target="tests.mutation.calibrated:pairs", arguments=arguments)
+        worker.ask("call", timeout=600, target="tests.mutation.calibrated:pairs", arguments=arguments)
     return folder
 
 

@@ -97,7 +97,7 @@ def _note(finding: Finding, test: str, case: ElementTree.Element) -> None:
         name, value = entry.get("name", ""), entry.get("value", "")
         if re.fullmatch(r"-?(\d+(\.\d+)?(e-?\d+)?|inf)|nan", value):  # the worse of single rows and a padded batch
             finding.figures[name] = min(float(value), finding.figures.get(name, float("inf")))
-    verdict = next((child for child in case if child.tag in ("failure", "error", "skipped")), None)
+    verdict = next((part for part in case if part.tag in ("failure", "error", "skipped")), None)
     if verdict is not None and verdict.tag == "skipped":
         finding.known |= verdict.get("type") == "pytest.xfail"
         return
@@ -110,7 +110,7 @@ def _note(finding: Finding, test: str, case: ElementTree.Element) -> None:
 
 
 def sentence(text: str) -> str:
-    """What a failure says, without the frame that pytest and a child put around it."""
+    """What a failure says, without the frame that pytest and a worker process put around it."""
     text = text.split("\n")[0]
     text = re.sub(r'^failed on setup with "fixtures\.errors\.\w+: ', "", text)
     text = re.sub(r"^(AssertionError|RemoteError|\w*Error): ", "", text)

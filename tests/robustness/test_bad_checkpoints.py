@@ -39,11 +39,11 @@ GOOD = (
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folders that tests/support/folders.py makes."""
     root = tmp_path_factory.mktemp("folders")
-    child = WorkerProcess("folders", root / "log", threads=1)
+    worker = WorkerProcess("folders", root / "log", threads=1)
     try:
-        child.ask("call", timeout=120, target="tests.support.folders:make", arguments={"out": str(root)})
+        worker.ask("call", timeout=120, target="tests.support.folders:make", arguments={"out": str(root)})
     finally:
-        child.close()
+        worker.close()
     return root
 
 
@@ -60,8 +60,8 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
-    """One child for every folder that only a framework can judge; its hub is a folder of ``home``."""
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
+    """One worker process for every folder that only a framework can judge; its hub is a folder of ``home``."""
     home = tmp_path_factory.mktemp("hub")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_HOME", str(home))
@@ -71,11 +71,11 @@ def child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
     made.close()
 
 
-def job(child: WorkerProcess, function: str, out: Path, **arguments: Any) -> Any:
+def job(worker: WorkerProcess, function: str, out: Path, **arguments: Any) -> Any:
     """What a job of fixtures/worker/jobs/checkpoint.py makes of a folder or a hub id, in ``out``."""
     out.mkdir()
     given_ = {"out": str(out), "family": "distilbert", "labels": 2, "seed": 1, **arguments}
-    return child.ask("call", timeout=120, target=f"fixtures.worker.jobs.checkpoint:{function}", arguments=given_)["value"]
+    return worker.ask("call", timeout=120, target=f"fixtures.worker.jobs.checkpoint:{function}", arguments=given_)["value"]
 
 
 def shard(folder: Path) -> Path:
@@ -203,7 +203,7 @@ def test_no_file_of_a_folder_makes_the_check_fail_otherwise(folders: Path, tmp_p
 
 
 def test_what_only_a_framework_sees_is_a_sentence_too(
-    child: WorkerProcess, copied: Callable[[str], Path], tmp_path: Path
+    worker: WorkerProcess, copied: Callable[[str], Path], tmp_path: Path
 ) -> None:
     cases: tuple[tuple[str, Callable[[Path], Any], str], ...] = (
         ("nan", lambda f: None, "has weights that are NaN or infinite, such as distilbert.transformer.layer.0.ffn"),
@@ -218,30 +218,30 @@ def test_what_only_a_framework_sees_is_a_sentence_too(
         folder = copied(name)
         change(folder)
         with pytest.raises(RemoteError) as refused:
-            job(child, "copy", tmp_path / f"out-{number}", source=str(folder))
+            job(worker, "copy", tmp_path / f"out-{number}", source=str(folder))
         assert said in refused.value.sentence
         assert "Traceback" not in refused.value.sentence
         shutil.rmtree(folder)
 
 
-def test_a_pickle_of_the_hub_is_read_as_weights_and_never_run(child: WorkerProcess, folders: Path, tmp_path: Path) -> None:
-    """The child unpickles tensors and nothing else; what a plain ``torch.load`` would run leaves no trace."""
-    home = child.log.parent
+def test_a_pickle_of_the_hub_is_read_as_weights_and_never_run(worker: WorkerProcess, folders: Path, tmp_path: Path) -> None:
+    """The worker process unpickles tensors and nothing else; what a plain ``torch.load`` would run leaves no trace."""
+    home = worker.log.parent
     for name in ("pickle", "malicious"):
         shutil.copytree(folders / name, cached(home, "model", f"someone/{name}"), dirs_exist_ok=True)
-    assert job(child, "hub", tmp_path / "good", hub_id="someone/pickle") == {"trained_head": True, "labels": 2}
+    assert job(worker, "hub", tmp_path / "good", hub_id="someone/pickle") == {"trained_head": True, "labels": 2}
     assert (tmp_path / "good" / WEIGHTS).exists()
     assert not (tmp_path / "good" / PICKLE).exists()
     with pytest.raises(RemoteError) as refused:
-        job(child, "hub", tmp_path / "bad", hub_id="someone/malicious")
+        job(worker, "hub", tmp_path / "bad", hub_id="someone/malicious")
     assert "holds more than weights, which could run code: it is not read" in refused.value.sentence
     assert not (folders / "executed").exists()
 
 
-def test_folders_of_every_kind_are_brought_into_the_store(child: WorkerProcess, folders: Path, tmp_path: Path) -> None:
+def test_folders_of_every_kind_are_brought_into_the_store(worker: WorkerProcess, folders: Path, tmp_path: Path) -> None:
     """Each becomes one file of safetensors in float32 and a tokenizer, and nothing else of it comes along."""
     for name in GOOD:
-        made = job(child, "copy", tmp_path / name, source=str(folders / name))
+        made = job(worker, "copy", tmp_path / name, source=str(folders / name))
         assert made == {"trained_head": name != "encoder-only", "labels": 3 if name == "three-labels" else 2}, name
         assert {path.name for path in (tmp_path / name).iterdir()} <= STORED, name
         length = int.from_bytes((tmp_path / name / WEIGHTS).read_bytes()[:8], "little")
@@ -269,7 +269,7 @@ def test_a_folder_with_everything_unusual_goes_through_the_suite(folders: Path, 
 
 
 def test_what_the_terminal_shows_is_a_sentence(folders: Path, settings: Settings, tmp_path: Path) -> None:
-    """Refused at the start where the files show it; in the test where a child had to look, without a frame of ours."""
+    """Refused at the start where the files show it; in the test where a worker process had to look, without a frame of ours."""
     store = f"--artifacts={tmp_path}"
     early = run(*QUALITY, f"--checkpoint=mine={folders / 'pickle'}", store)
     assert early.returncode == 4

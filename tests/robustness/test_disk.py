@@ -44,16 +44,16 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_child_that_fills_the_disk_is_one_sentence(disk: Path, job: str) -> None:
     """Whatever its library calls it."""
     store = Store(disk, "run", print)
-    child = WorkerProcess(job, store.run / "child.log", threads=1)
+    worker = WorkerProcess(job, store.run / "worker.log", threads=1)
     request = Request("thing", {"job": job})
     try:
         with pytest.raises(SuiteError, match=SENTENCE):
             store.get(
                 request,
-                lambda out: child.ask("call", timeout=60, target=f"tests.support.mishaps:{job}", arguments={"out": str(out)}),
+                lambda out: worker.ask("call", timeout=60, target=f"tests.support.mishaps:{job}", arguments={"out": str(out)}),
             )
     finally:
-        child.close()
+        worker.close()
     assert not list((disk / "tmp").iterdir())
     assert not (disk / request.folder).exists()
 
@@ -137,24 +137,24 @@ def test_a_json_that_does_not_fit_is_one_sentence(disk: Path, tmp_path: Path) ->
 
 
 def test_a_limit_on_the_size_of_files_is_one_sentence(tmp_path: Path) -> None:
-    """``ulimit -f``, which shared machines set; the child inherits it."""
+    """``ulimit -f``, which shared machines set; the worker process inherits it."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     store = Store(tmp_path, "run", print)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, limits[1]))
     try:
-        child = WorkerProcess("numpy", store.run / "child.log", threads=1)
+        worker = WorkerProcess("numpy", store.run / "worker.log", threads=1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     try:
         with pytest.raises(SuiteError, match=r": File too large; give a writable folder with --artifacts DIR$"):
             store.get(
                 Request("thing", {}),
-                lambda out: child.ask(
+                lambda out: worker.ask(
                     "call", timeout=60, target="tests.support.mishaps:writes_with_numpy", arguments={"out": str(out)}
                 ),
             )
     finally:
-        child.close()
+        worker.close()
 
 
 @pytest.mark.parametrize(("path", "why"), [("gone/run.json", "there is no folder"), (".", "it is a folder")])

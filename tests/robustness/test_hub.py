@@ -29,11 +29,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("hub") / "distilbert"
     config = REGISTRY.models["distilbert-base-cased"].configuration("tiny")
     arguments = {"out": str(out), "family": "distilbert", "config": config, "lowercase": False, "seed": 1}
-    child = WorkerProcess("seeded", out.parent / "log", threads=1)
+    worker = WorkerProcess("seeded", out.parent / "log", threads=1)
     try:
-        child.ask("call", timeout=120, target="fixtures.worker.jobs.checkpoint:seeded", arguments=arguments)
+        worker.ask("call", timeout=120, target="fixtures.worker.jobs.checkpoint:seeded", arguments=arguments)
     finally:
-        child.close()
+        worker.close()
     return out
 
 

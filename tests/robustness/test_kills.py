@@ -22,7 +22,7 @@ Work = Callable[[Path], None]
 def killed(work: Work, start: Path | None, place: Path) -> Iterator[tuple[int, Path]]:
     """A store for each step of ``work``, which begins with a copy of ``start``, as the kill at that step left it."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pytest", "tests.support.dying"])  # each child then begins in a few milliseconds
+    context.set_forkserver_preload(["pytest", "tests.support.dying"])  # each worker process then begins in a few milliseconds
     for step in range(1, 2000):
         root = place / str(step)
         if start is not None:

@@ -1,4 +1,4 @@
-"""Children that die, run out of memory or hang in each moment of their lives, sessions that share a store, clocks that jump."""
+"""Processes that die, run out of memory or hang at each moment; sessions that share a store; clocks that jump."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
-from fixtures.core.errors import ChildError, Crash, Hang, RemoteError
+from fixtures.core.errors import Crash, Hang, RemoteError, WorkerError
 from fixtures.core.registry import REGISTRY, Backend
 from fixtures.core.spec import Shape
 from fixtures.harness import pool
@@ -33,7 +33,7 @@ from tests.support.nested import command, surroundings
 
 LIMIT = 2.0
 SHAPE = Shape(1, 1, 64, 256, 4096, 128, 0, ("input_ids",))
-EXPECTED: dict[str, tuple[type[ChildError], str]] = {
+EXPECTED: dict[str, tuple[type[WorkerError], str]] = {
     "is_killed": (Crash, r"^\S+ was killed by SIGKILL \(out of memory\?\)"),
     "segfaults": (Crash, r"^\S+ was killed by SIGSEGV; its last lines:\n\s+last words"),
     "runs_out_of_memory": (RemoteError, r"^(_Array)?MemoryError: Unable to allocate 8.00 GiB"),
@@ -45,7 +45,7 @@ EXPECTED: dict[str, tuple[type[ChildError], str]] = {
 def shop(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
     """A harness with an empty store."""
     monkeypatch.setenv("ENCODER_PARITY_PLUGINS", "tests.support.faulty")
-    monkeypatch.setitem(REGISTRY.backends, "faulty", Backend)  # the real one is for children
+    monkeypatch.setitem(REGISTRY.backends, "faulty", Backend)  # the real one is for worker processes
     asked = dataclasses.replace(settings, interpreter=None, on=None)
     made = Harness(asked, Store(tmp_path / "store", "run", lambda text: None), lambda text: None)
     yield made
@@ -53,15 +53,15 @@ def shop(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def build(shop: Harness, job: str, heavy: bool = False) -> Artifact:
-    """What a job of tests/support/mishaps.py builds, by way of the harness's children and the store."""
+    """What a job of tests/support/mishaps.py builds, by way of the harness's worker processes and the store."""
     request = Request(job, {"job": job}, heavy)
     return shop.store.get(request, lambda out: shop.pool.job(job, f"tests.support.mishaps:{job}", heavy=heavy, out=str(out)))
 
 
 def no_child_of(parent: psutil.Process, before: set[int]) -> None:
-    """Wait until every child that came since ``before`` is gone."""
+    """Wait until every process that came since ``before`` is gone."""
     deadline = time.monotonic() + 10
-    while left := [child for child in parent.children(recursive=True) if child.pid not in before]:
+    while left := [process for process in parent.children(recursive=True) if process.pid not in before]:
         assert time.monotonic() < deadline, f"{left} live on"
         time.sleep(0.05)
 
@@ -97,17 +97,17 @@ def test_a_fault_of_a_runtime_is_one_sentence_and_the_artifact_stays(
     if fault == "hangs":
         monkeypatch.setattr(isolation, "OPEN_SECONDS" if moment == "load" else "RUN_SECONDS", LIMIT)
     mine = psutil.Process()
-    before = {child.pid for child in mine.children(recursive=True)}
-    child = shop.pool.runner("faulty", 1)
+    before = {process.pid for process in mine.children(recursive=True)}
+    worker = shop.pool.runner("faulty", 1)
     work = artifact.path.parent / "tmp"  # where a dying runtime may leave what it likes
 
     def use() -> None:
-        session = Session(child, "faulty", work, {"moment": moment, "fault": fault}, SHAPE, 1)
+        session = Session(worker, "faulty", work, {"moment": moment, "fault": fault}, SHAPE, 1)
         session.run({"input_ids": np.ones((1, 4), dtype=np.int64)})
 
     with pytest.raises(error, match=sentence):
         use()
-    child.close()
+    worker.close()
     no_child_of(mine, before)
     assert damage(artifact.path) is None
     assert build(shop, "fine") == artifact
@@ -173,13 +173,13 @@ def test_limits_and_the_countdown_do_not_look_at_the_clock_on_the_wall(tmp_path:
         countdown.spent(f"test_{i}", 1.0)
         assert countdown.finished(f"test_{i}") is None, "it spoke before its time"
     assert countdown.remaining() == pytest.approx(5.0)
-    child = WorkerProcess("the-variant", tmp_path / "log", threads=1)
+    worker = WorkerProcess("the-variant", tmp_path / "log", threads=1)
     try:
         arguments = {"target": "tests.support.mishaps:fine", "arguments": {"out": str(tmp_path)}}
-        assert child.ask("call", timeout=30, **arguments)["value"] == {"answer": 42}
+        assert worker.ask("call", timeout=30, **arguments)["value"] == {"answer": 42}
         start = time.monotonic()
         with pytest.raises(Hang, match="within 1 s"):
-            child.ask("call", timeout=1, **{**arguments, "target": "tests.support.mishaps:hangs"})
+            worker.ask("call", timeout=1, **{**arguments, "target": "tests.support.mishaps:hangs"})
         assert 1 <= time.monotonic() - start < 10
     finally:
-        child.close()
+        worker.close()

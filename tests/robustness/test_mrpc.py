@@ -93,19 +93,19 @@ def test_glues_own_test_file_has_no_labels_and_is_passed_over(tmp_path: Path) ->
 
 
 def test_quotes_carriage_returns_and_a_byte_order_mark_are_no_fault_and_change_nothing(tmp_path: Path) -> None:
-    """What passes the check is what the child reads, row by row."""
+    """What passes the check is what the worker process reads, row by row."""
     odd = '1\t3\t4\t"Unbalanced , he said .\tIt\'s 5" long ; NA , null and \N{LINE SEPARATOR} too .'
     text = "\N{ZERO WIDTH NO-BREAK SPACE}" + "\r\n".join([HEADER, odd, "", *GOOD])
     place = folder(tmp_path, text)
     mrpc.check(place)
     out = tmp_path / "out"
     out.mkdir()
-    child = WorkerProcess("data", tmp_path / "log", threads=1)
+    worker = WorkerProcess("data", tmp_path / "log", threads=1)
     try:
         arguments = {"out": str(out), "folder": str(place)}
-        made = child.ask("call", timeout=120, target="fixtures.worker.jobs.mrpc:from_folder", arguments=arguments)
+        made = worker.ask("call", timeout=120, target="fixtures.worker.jobs.mrpc:from_folder", arguments=arguments)
     finally:
-        child.close()
+        worker.close()
     assert made["value"]["train_pairs"] == len(GOOD) + 1
     rows = data.read(out, "train")
     assert rows[0] == (odd.split("\t")[3], odd.split("\t")[4], 1)

@@ -1,4 +1,4 @@
-"""Jobs about PyTorch's quantized engines; called in real child processes."""
+"""Jobs about PyTorch's quantized engines; called in real childes."""
 
 from __future__ import annotations
 

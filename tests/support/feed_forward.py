@@ -1,4 +1,4 @@
-"""An encoder block as an ONNX graph, of any widths; for a child that calls :func:`found`."""
+"""An encoder block as an ONNX graph, of any widths; for a worker process that calls :func:`found`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders of checkpoints as users have them, made by transformers in a child that calls :func:`make`."""
+"""Folders of checkpoints as users have them, made by transformers in a worker process that calls :func:`make`."""
 
 from __future__ import annotations
 

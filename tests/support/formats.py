@@ -1,4 +1,4 @@
-"""ONNX files of one product whose formats are, or are not, what they look like; made and read in a child."""
+"""ONNX files of one product whose formats are, or are not, what they look like; made and read in a worker process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A SavedModel whose weights TensorFlow's converter loses, made and converted in a child that calls :func:`convert`."""
+"""A SavedModel whose weights TensorFlow's converter loses; a worker process calls :func:`convert`."""
 
 from __future__ import annotations
 

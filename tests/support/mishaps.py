@@ -1,4 +1,4 @@
-"""Jobs that go wrong in every way a child can; called in real child processes."""
+"""Jobs that go wrong in every way a worker process can; called in real childes."""
 
 from __future__ import annotations
 

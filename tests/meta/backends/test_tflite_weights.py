@@ -82,18 +82,18 @@ def test_what_is_no_matrix_cannot_be_lost() -> None:
 
 
 @pytest.fixture(scope="module")
-def child(tmp_path_factory: pytest.TempPathFactory) -> WorkerProcess:
+def worker(tmp_path_factory: pytest.TempPathFactory) -> WorkerProcess:
     return WorkerProcess("losing", tmp_path_factory.mktemp("losing") / "log", threads=1)
 
 
 @pytest.mark.slow
 @pytest.mark.backend("tflite")
-def test_a_file_without_its_weights_is_refused(child: WorkerProcess, tmp_path: Path) -> None:
+def test_a_file_without_its_weights_is_refused(worker: WorkerProcess, tmp_path: Path) -> None:
     """A SavedModel that tracks the Keras model beside its variables comes out of the converter without a single weight, in
     silence; one that tracks the variables alone keeps them."""
 
     def ask(target: str, **arguments: object) -> None:
-        child.ask("call", timeout=300, target=target, arguments=arguments)
+        worker.ask("call", timeout=300, target=target, arguments=arguments)
 
     small = {"hidden_size": 32, "intermediate_size": 48, "vocab_size": 1200, "max_position_embeddings": 40}
     ask("tests.support.folders:ordinary", out=str(tmp_path / "plain"), **small)
@@ -103,4 +103,4 @@ def test_a_file_without_its_weights_is_refused(child: WorkerProcess, tmp_path: P
     assert (tmp_path / "whole" / "model.tflite").stat().st_size < 2**20, "small enough for a guess by size to be wrong"
     with pytest.raises(RemoteError, match=r"^RuntimeError: 23 of 23 weights are not in the converted file, such as weights/"):
         ask("tests.support.losing:convert", out=str(tmp_path / "empty"), checkpoint=str(tmp_path / "plain"), tracked=True)
-    child.close()
+    worker.close()

@@ -12,7 +12,7 @@ import pytest
 from bench.test_claims import sound
 from fixtures.comparisons.claim_checker import CANNOT_TELL, FAILS, HOLDS, Checker, Finding, overall
 from fixtures.comparisons.claims import BOTH, Claim, Size, SpeedUp, Way
-from fixtures.core.errors import ChildError, RemoteError
+from fixtures.core.errors import RemoteError, WorkerError
 from fixtures.core.spec import Variant
 from fixtures.harness.harness import Harness
 from fixtures.known_failures.entry import KnownFailure
@@ -28,7 +28,7 @@ KNOWN = KnownFailure(
 )
 
 
-def checker(known: KnownFailure | None, error: ChildError) -> Checker:
+def checker(known: KnownFailure | None, error: WorkerError) -> Checker:
     """Tests claims where every build ends in ``error``."""
 
     def artifact(variant: Variant) -> Any:

@@ -47,18 +47,18 @@ GEOMETRIES: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
     made = WorkerProcess("geometries", tmp_path_factory.mktemp("geometries") / "log", threads=1)
     yield made
     made.close()
 
 
 def conform(
-    child: WorkerProcess, settings: Settings, tmp_path: Path, fields: dict[str, Any], *options: str, timeout: float
+    worker: WorkerProcess, settings: Settings, tmp_path: Path, fields: dict[str, Any], *options: str, timeout: float
 ) -> str:
     """What the conformance tests print of a checkpoint with these ``fields``, when they pass."""
     folder = tmp_path / "folder"
-    child.ask("call", timeout=120, target="tests.support.folders:ordinary", arguments={"out": str(folder), **fields})
+    worker.ask("call", timeout=120, target="tests.support.folders:ordinary", arguments={"out": str(folder), **fields})
     arguments = (f"--checkpoint=plain={folder}", f"--artifacts={settings.artifacts}", *options)
     found = run(*CONFORMANCE, *arguments, timeout=timeout)
     assert found.returncode == 0, found.stdout[-6000:] + found.stderr[-2000:]
@@ -67,10 +67,10 @@ def conform(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fields", [UNUSUAL, GEOMETRIES["a feed-forward that narrows"]], ids=["unusual", "narrowing"])
-def test_a_users_model_conforms(child: WorkerProcess, settings: Settings, tmp_path: Path, fields: dict[str, Any]) -> None:
+def test_a_users_model_conforms(worker: WorkerProcess, settings: Settings, tmp_path: Path, fields: dict[str, Any]) -> None:
     """On one runtime, in float32 and int8, what depends on a geometry: the rest is for the night."""
     said = conform(
-        child, settings, tmp_path, fields, "--backends=onnxruntime", "--precisions=f32,int8_static", "-k", BRIEF, timeout=300
+        worker, settings, tmp_path, fields, "--backends=onnxruntime", "--precisions=f32,int8_static", "-k", BRIEF, timeout=300
     )
     why = "MRPC has 2 labels; this checkpoint has 150" if "labels" in fields else "accuracy needs a head that has learnt this"
     assert why in said
@@ -78,17 +78,17 @@ def test_a_users_model_conforms(child: WorkerProcess, settings: Settings, tmp_pa
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", GEOMETRIES)
-def test_every_geometry_conforms_everywhere(child: WorkerProcess, settings: Settings, tmp_path: Path, name: str) -> None:
-    conform(child, settings, tmp_path, GEOMETRIES[name], timeout=3600)
+def test_every_geometry_conforms_everywhere(worker: WorkerProcess, settings: Settings, tmp_path: Path, name: str) -> None:
+    conform(worker, settings, tmp_path, GEOMETRIES[name], timeout=3600)
 
 
 @pytest.mark.backend("onnxruntime")
 @pytest.mark.parametrize("segments", [True, False])
 @pytest.mark.parametrize("intermediate", [4, 8, 12])
 def test_down_projections_are_found_whatever_their_widths(
-    child: WorkerProcess, tmp_path: Path, intermediate: int, segments: bool
+    worker: WorkerProcess, tmp_path: Path, intermediate: int, segments: bool
 ) -> None:
     """Narrower than the hidden state, as wide, and wider."""
     arguments = {"out": str(tmp_path), "hidden": 8, "intermediate": intermediate, "segments": segments}
-    found = child.ask("call", timeout=120, target="tests.support.feed_forward:found", arguments=arguments)
+    found = worker.ask("call", timeout=120, target="tests.support.feed_forward:found", arguments=arguments)
     assert found["value"] == [["0.down", "1.down"], ["head"]]

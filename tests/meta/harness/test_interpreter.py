@@ -83,7 +83,7 @@ def test_an_interpreter_without_what_a_child_needs_is_one_sentence(tmp_path: Pat
     bare.chmod(0o755)
     found = run("--collect-only", "-q", f"--stack-python={bare}", f"--artifacts={tmp_path / 'store'}")
     assert found.returncode == 4
-    assert f"--stack-python {bare}: it cannot run the suite's child" in found.stderr, found.stderr
+    assert f"--stack-python {bare}: it cannot run the suite's worker process" in found.stderr, found.stderr
     assert "it needs numpy and psutil" in found.stderr
 
 

@@ -25,13 +25,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("saved") / "distilbert"
     model = REGISTRY.models["distilbert-base-cased"]
     arguments = {"family": "distilbert", "config": model.configuration("tiny"), "lowercase": False, "seed": 1}
-    child = WorkerProcess("seeded", out.parent / "log", threads=1)
+    worker = WorkerProcess("seeded", out.parent / "log", threads=1)
     try:
-        child.ask(
+        worker.ask(
             "call", timeout=120, target="fixtures.worker.jobs.checkpoint:seeded", arguments={"out": str(out), **arguments}
         )
     finally:
-        child.close()
+        worker.close()
     return out
 
 
@@ -99,13 +99,13 @@ def test_a_folder_of_another_architecture_is_refused(folder: Path, tmp_path: Pat
     shutil.copytree(folder, broken)
     config = (broken / "config.json").read_text().replace('"n_layers": 2', '"n_layers": 3')
     (broken / "config.json").write_text(config)
-    child = WorkerProcess("copy", tmp_path / "log", threads=1)
+    worker = WorkerProcess("copy", tmp_path / "log", threads=1)
     arguments = {"out": str(tmp_path / "out"), "source": str(broken), "family": "distilbert", "labels": 2, "seed": 1}
     try:
         with pytest.raises(RemoteError, match=r"^ValueError: .* lacks \d+ encoder weights, such as distilbert\.transformer"):
-            child.ask("call", timeout=120, target="fixtures.worker.jobs.checkpoint:copy", arguments=arguments)
+            worker.ask("call", timeout=120, target="fixtures.worker.jobs.checkpoint:copy", arguments=arguments)
     finally:
-        child.close()
+        worker.close()
 
 
 def test_a_package_whose_weights_were_changed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Real child processes: what they answer, and how each way of dying reads."""
+"""Real childes: what they answer, and how each way of dying reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fixtures.core.codec import decode, encode
-from fixtures.core.errors import ChildError, Crash, Hang, RemoteError
+from fixtures.core.errors import Crash, Hang, RemoteError, WorkerError
 from fixtures.harness.worker_process import WorkerProcess
 from fixtures.store.source_code import ROOT
 
@@ -30,16 +30,16 @@ def said() -> list[str]:
 
 
 @pytest.fixture
-def child(tmp_path: Path, said: list[str]) -> Iterator[WorkerProcess]:
-    made = WorkerProcess("the-variant", tmp_path / "child.log", threads=1, say=said.append)
+def worker(tmp_path: Path, said: list[str]) -> Iterator[WorkerProcess]:
+    made = WorkerProcess("the-variant", tmp_path / "worker.log", threads=1, say=said.append)
     yield made
     made.close()
 
 
 @pytest.fixture
-def mishap(child: WorkerProcess, tmp_path: Path) -> Mishap:
+def mishap(worker: WorkerProcess, tmp_path: Path) -> Mishap:
     def call(name: str, timeout: float = 30) -> Any:
-        return child.ask("call", timeout=timeout, target=f"tests.support.mishaps:{name}", arguments={"out": str(tmp_path)})
+        return worker.ask("call", timeout=timeout, target=f"tests.support.mishaps:{name}", arguments={"out": str(tmp_path)})
 
     return call
 
@@ -73,18 +73,18 @@ def test_an_exit_is_a_crash_with_its_code(mishap: Mishap) -> None:
         mishap("exits")
 
 
-def test_a_hang_is_killed_at_its_limit(mishap: Mishap, child: WorkerProcess) -> None:
+def test_a_hang_is_killed_at_its_limit(mishap: Mishap, worker: WorkerProcess) -> None:
     start = time.monotonic()
     with pytest.raises(Hang, match="gave no answer within 1 s and was killed"):
         mishap("hangs", timeout=1)
     assert time.monotonic() - start < 10
-    assert not psutil.pid_exists(child.pid)
+    assert not psutil.pid_exists(worker.pid)
 
 
 def test_a_dead_child_stays_dead(mishap: Mishap) -> None:
     with pytest.raises(Crash):
         mishap("exits")
-    with pytest.raises(ChildError):
+    with pytest.raises(WorkerError):
         mishap("fine")
 
 
@@ -94,8 +94,8 @@ import os, sys, time
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
 from fixtures.harness.worker_process import WorkerProcess
-child = WorkerProcess("orphan", Path({str(tmp_path)!r}) / "log", threads=1)
-print(child.pid, flush=True)
+worker process = WorkerProcess("orphan", Path({str(tmp_path)!r}) / "log", threads=1)
+print(worker process.pid, flush=True)
 os.kill(os.getpid(), 9)
 """
     parent = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
@@ -103,7 +103,7 @@ os.kill(os.getpid(), 9)
     pid = int(parent.stdout)
     deadline = time.monotonic() + 10
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline, f"child {pid} outlives its parent"
+        assert time.monotonic() < deadline, f"worker {pid} outlives its parent"
         time.sleep(0.05)
 
 

@@ -46,8 +46,8 @@ print(json.dumps({
 
 
 def test_collecting_is_little_work_and_imports_no_framework(tmp_path: Path) -> None:
-    """No framework and no library for data, no child, no file hashed, nothing built; work is counted, since seconds
-    depend on what else runs. A store's first session asks a child which providers ONNX Runtime has."""
+    """No framework and no library for data, no worker process, no file hashed, nothing built; work is counted, since seconds
+    depend on what else runs. A store's first session asks a worker process which providers ONNX Runtime has."""
     store = tmp_path / "store"
     assert run("tests/conformance/test_structure.py", "--collect-only", "-q", f"--artifacts={store}").returncode == 0
     before = {path.name for path in store.iterdir()} - {"locks", "tmp", "runs"}

@@ -150,11 +150,11 @@ _DOUBLED = """name = "pytorch"
 @pytest.mark.backend("pytorch")
 def test_another_dev_set_is_no_reason_to_train_again(tmp_path: Path) -> None:
     """Training reads the training pairs; whether the model has learnt the task is asked anew."""
-    small, child = tmp_path / "small", WorkerProcess("encoder", tmp_path / "log", threads=1)
+    small, worker = tmp_path / "small", WorkerProcess("encoder", tmp_path / "log", threads=1)
     try:
-        child.ask("call", timeout=120, target="tests.support.folders:encoder", arguments={"out": str(small)})
+        worker.ask("call", timeout=120, target="tests.support.folders:encoder", arguments={"out": str(small)})
     finally:
-        child.close()
+        worker.close()
     row = "{label}\t1\t2\tThe company sold {n} shares on {day} .\tOn {day} {n} shares were sold by {who} .\n"
     for folder, day in (("first", "Monday"), ("second", "Friday")):
         (tmp_path / folder).mkdir()

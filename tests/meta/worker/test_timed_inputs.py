@@ -14,7 +14,7 @@ from fixtures.core.registry import Arrays, Backend
 from fixtures.core.spec import Shape, Variant
 from fixtures.metrics.inputs import TIMED, timed
 from fixtures.timing.roofline import BYTES_A_CYCLE, CYCLES, least_seconds, weights
-from fixtures.worker import server as child
+from fixtures.worker import server
 from fixtures.worker.server import Host
 
 SHAPE = Shape(2, 2, 64, 128, 1000, 128, 0, ("input_ids", "attention_mask"))
@@ -94,7 +94,7 @@ class Deaf(Right):
 
 @pytest.fixture
 def host() -> Callable[[Backend], Host]:
-    """A child's half in this process, with a backend of numpy loaded."""
+    """A worker's half in this process, with a backend of numpy loaded."""
 
     def loaded(backend: Backend) -> Host:
         made = Host(print)
@@ -174,7 +174,7 @@ def test_a_runtime_that_does_not_look_at_its_inputs_is_not_timed(host: Callable[
 
 def test_rounds_are_bounded(host: Callable[[Backend], Host], monkeypatch: pytest.MonkeyPatch) -> None:
     """What returns at once would fill files with its rounds; who asks for a number of them gets it."""
-    monkeypatch.setattr(child, "MOST_ROUNDS", 50)
+    monkeypatch.setattr(server, "MOST_ROUNDS", 50)
     made = warm(host(Right()))
     assert len(made.rounds(3600.0, 1, 0)["seconds"]) == 50
     assert len(made.rounds(3600.0, 60, 0)["seconds"]) == 60

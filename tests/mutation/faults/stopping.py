@@ -1,5 +1,5 @@
 """``-p tests.mutation.faults.stopping``: a whole table in a fraction of the time. A faulty variant that a test caught is not
-run again, and the next variant of a runtime is opened in the child of the one before, whose imports are done."""
+run again, and the next variant of a runtime is opened in the worker process of the one before, whose imports are done."""
 
 from __future__ import annotations
 
