@@ -119,11 +119,11 @@ def test_anything_may_be_compared_with(harness: Harness, reading: Callable[[list
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--artifacts-limit=nan",), "--artifacts-limit nan: give the most GiB to keep, 0 or more"),
-        (("--max-seconds=nan",), "--max-seconds nan: give seconds, more than 0"),
-        (("--accuracy-margin=nan",), "--accuracy-margin nan: give a share such as 5% or 0.05"),
-        (("--accuracy-margin=-1%",), "--accuracy-margin -1%: give a share such as 5% or 0.05"),
-        (("--accuracy-margin=101%",), "--accuracy-margin 101%: nothing loses more than all; give a share such as 1% or 0.01"),
+        (("--artifacts-limit=nan",), "--artifacts-limit: nan: give the most GiB to keep, 0 or more"),
+        (("--max-seconds=nan",), "--max-seconds/--budget: nan: give seconds, more than 0"),
+        (("--accuracy-margin=nan",), "--accuracy-margin: nan: give a share such as 5% or 0.05"),
+        (("--accuracy-margin=-1%",), "--accuracy-margin: -1%: give a share such as 5% or 0.05"),
+        (("--accuracy-margin=101%",), "--accuracy-margin: 101%: nothing loses more than all; give a share such as 1% or 0.01"),
         (("--models=,",), "--models ',': it names none; choose from"),
         (("--traces={file}",), "{file} is a file; give a folder"),
         (("--save-outputs={file}",), "{file} is a file; give a folder"),

@@ -55,5 +55,13 @@ def test_a_checkout_of_another_protocol_is_refused(options: tuple[str, ...], tmp
     edit(other / "fixtures" / "worker" / "server.py", f"PROTOCOL = {PROTOCOL}", "PROTOCOL = 99")
     found = run(*options, f"--compare={other}")
     assert found.returncode == 4
-    assert f"--compare {other}: its code speaks version 99 of the suite's protocol" in found.stderr
+    assert f"--compare {other}: in the protocol of worker processes it has version 99, this checkout" in found.stderr
     assert "Traceback" not in found.stderr
+
+
+def test_a_checkout_of_before_the_present_layout_is_refused(options: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "fixtures").mkdir()
+    (tmp_path / "fixtures" / "child.py").touch()
+    found = run(*options, f"--compare={tmp_path}")
+    assert found.returncode == 4
+    assert f"--compare {tmp_path}: in the protocol of worker processes it has no version" in found.stderr

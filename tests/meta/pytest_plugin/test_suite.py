@@ -126,8 +126,8 @@ def test_two_workers_build_each_artifact_once(tmp_path: Path) -> None:
         (("--checkpoint=minilm-l6",), "write NAME=PATH_OR_HUB_ID"),
         (("--checkpoint=minilm-l6=./nowhere",), "has no config.json"),
         (("--checkpoint=new=some/hub-id",), "no model 'new'"),
-        (("--seq-len=0",), "--seq-len 0: give a number from 1 to 512"),
-        (("--threads=-1",), "--threads -1: give a number from 1"),
+        (("--seq-len=0",), "--seq-len: 0: give a number from 1 to 512"),
+        (("--threads=-1",), "--threads: -1: give a number from 1"),
         (("--artifacts=/dev/null",), "cannot write artifacts to /dev/null: Not a directory"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from fixtures.core.errors import SuiteError
 from fixtures.core.spec import Variant
 from fixtures.metrics.intervals import MIN_PAIRS, Ratio
-from fixtures.options.comparison import read_options, share
+from fixtures.options.comparison import read_options
 from fixtures.report.tables.gate import heading, table
 from fixtures.timing.gate import CANNOT_TELL, IDENTICAL, NOT_SLOWER, SLOWER, doubt, judge
 
@@ -67,17 +67,7 @@ def test_other_beside_itself_stands_above_the_table() -> None:
     assert "A/A, numpy 1 beside itself: never quiet" in heading(content(0.05, unknown))
 
 
-@pytest.mark.parametrize("text", ["", "five", "-1%", "nan", "2000%"])
-def test_a_threshold_that_is_none(text: str) -> None:
-    with pytest.raises(SuiteError, match=r"give a share such as 5% or 0\.05"):
-        share("gate", text)
-
-
 def test_a_width_and_a_gate_are_two_questions() -> None:
-    asked = {"compare": "x", "fail_if_slower": "5%", "ci_width": "1%", "max_seconds": 1.0, "summary": None}
+    asked = {"compare": "x", "fail_if_slower": 0.05, "ci_width": 0.01, "max_seconds": 1.0, "summary": None}
     with pytest.raises(SuiteError, match="a comparison with a gate ends when its verdict is known; give one of them"):
         read_options(asked.get)
-
-
-def test_thresholds() -> None:
-    assert (share("gate", "5%"), share("gate", "0.05"), share("gate", "0")) == (0.05, 0.05, 0.0)
