@@ -1,4 +1,4 @@
-"""Every variant against OTHER, both alive at the same time and taking turns; with ``--fail-if-slower``, the regression gate."""
+"""Compares the latency of every variant with that of ``--compare``'s baseline; with ``--fail-if-slower``, the gate."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ from fixtures.timing import stopping
 from fixtures.timing.gate import IDENTICAL, SLOWER, Verdict, doubt
 from fixtures.timing.noise import in_a_word
 
-#: Why nothing was measured.
+#: The reason why identical sides are not measured.
 SAME = "identical: the same file, code and versions"
 
 
 @pytest.fixture(scope="module")
 def unsound(other: Baseline, settings: Settings, harness: Harness) -> Callable[[Variant, float], str | None]:
-    """Why no variant can be called slower in this run, or None: by OTHER beside itself, which the first variant measures."""
+    """A function that gives the reason why no variant can be called slower in this run, or None.
+
+    It compares the baseline with itself, once, when the first variant asks.
+    """
     said: list[str | None] = []
 
     def ask(variant: Variant, gate: float) -> str | None:
@@ -40,7 +43,7 @@ def unsound(other: Baseline, settings: Settings, harness: Harness) -> Callable[[
 
 
 def figures(found: Result) -> dict[str, Any]:
-    """What the table shows of a comparison."""
+    """The figures of a comparison for the table."""
     ratio, measured = found.ratio, found.comparison
     row: dict[str, Any] = {"against": found.what, "gate_conditions": in_a_word(found.unstable, 0)}
     if measured is not None:
@@ -63,7 +66,7 @@ def test_against(
     row: Callable[..., None],
     record_property: Callable[[str, Any], None],
 ) -> None:
-    """The ratio of the variant's time to the other's, with its 95 % interval; fails only if it is surely beyond the gate."""
+    """The variant is not surely slower than the baseline by more than the gate; records the ratio with its 95 % interval."""
     asked, gate = settings.comparing, settings.comparing.gate
     verdict = None
     if other.identical(variant):

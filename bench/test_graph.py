@@ -1,4 +1,4 @@
-"""What every exported file is made of: its operators, and one encoder layer for the report's drawings."""
+"""Records the operators of every exported file, and one encoder layer for the report's drawings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fixtures.report.operator_graph import EVENT, described
 @pytest.mark.phase("build")
 @pytest.mark.variants(drawn=True)
 def test_graph(harness: Harness, variant: Variant, session: Session) -> None:
-    """The second encoder layer is connected, from the hidden state that comes in to the layer norm at its end."""
+    """The second encoder layer is a connected graph, from its input hidden state to its last layer norm."""
     found = described(session.graph())
     operators, edges = found["layer"]["operators"], found["layer"]["edges"]
     unused = set(range(len(operators) - 1)) - {source for source, _ in edges}

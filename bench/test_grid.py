@@ -1,4 +1,4 @@
-"""Latency over batch size, sequence length and threads, as the 2021 notes' tables have it; on request (``-m grid``)."""
+"""Measures latency by batch size, sequence length and threads, like the tables of 2021; on request (``-m grid``)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MIN_ROUNDS, MIN_SECONDS = 3, 0.5
 @pytest.mark.grid
 @pytest.mark.phase("latency")
 def test_grid(harness: Harness, settings: Settings, variant: Variant, session: Session) -> None:
-    """Every cell once, with one thread and with all: median of at least 3 rounds and 0.5 s."""
+    """Measures every batch size and length once, with one thread and with all: median of at least 3 rounds and 0.5 s."""
     shape = "padded" if "pad_to" in harness.artifact(variant).meta else "dynamic"
     for threads in sorted({1, settings.threads}):
         with session.with_threads(threads):

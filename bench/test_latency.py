@@ -1,4 +1,4 @@
-"""Latency of every variant, in processes in which nothing else runs; how long they take to load, and what memory they need."""
+"""Measures the latency, load time and memory of every variant, in worker processes that run nothing else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fixtures.timing.visits import VISITS, Visits
 
 @pytest.fixture
 def whole(variant: Variant, visits: Visits) -> None:
-    """One failure of a variant is told once."""
+    """Skips a test if an earlier visit to the variant failed, so that a failure is reported once."""
     if visits.failed(variant):
         pytest.skip(f"a visit to {variant.id} failed before")
 
@@ -27,7 +27,10 @@ def whole(variant: Variant, visits: Visits) -> None:
 @pytest.mark.usefixtures("whole")
 @pytest.mark.parametrize("visit", range(1, VISITS + 1))
 def test_visit(variant: Variant, checkpoint: Checkpoint, visits: Visits, visit: int) -> None:
-    """One visit to every variant before any has the next: rounds of a fresh process after a steady warm-up."""
+    """Measures one visit; every variant has its first visit before any has its second.
+
+    A visit is rounds in a fresh process after a steady warm-up. No round is shorter than reading the weights takes.
+    """
     made = visits.take(variant, visit)[-1]
     fastest, least = min(made.found.seconds), least_seconds(checkpoint.shape, variant, made.threads)
     assert fastest >= least, (
@@ -48,13 +51,16 @@ def test_latency(
     peaks: Peaks,
     row: Callable[..., None],
 ) -> None:
-    """The lowest median of the visits in ms, and how far they lie apart; p95 of all their rounds."""
+    """Records the lowest median of the visits, their difference, p95 of all rounds, memory and size.
+
+    Fails if the number of threads is not the one asked for, or if the latency is too short to be an inference.
+    """
     artifact, latency = harness.artifact(variant), visits.latency(variant)
     best = latency.best
     threads = {visit.threads for visit in latency.visits}
     assert threads == {settings.threads}, f"{variant.id} ran with {threads} threads, not with {settings.threads}"
 
-    # pytest-benchmark keeps the statistics and the file: it reads a clock that goes on by what the worker process has measured.
+    # pytest-benchmark makes the statistics and the file: it reads a clock that advances by the times of the worker process.
     clock, rounds = ChildClock(), iter(best.found.seconds)
     request.node.add_marker(pytest.mark.benchmark(timer=clock, group=variant.subject))
     benchmark = request.getfixturevalue("benchmark")

@@ -1,4 +1,4 @@
-"""Time by operator type, from each runtime's own profiler; on request (``-m profile``)."""
+"""Measures time by operator type with each runtime's own profiler, on request (``-m profile``)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROUNDS = 10
 @pytest.mark.variants(profiled=True)
 @pytest.mark.phase("latency")
 def test_profile(harness: Harness, settings: Settings, variant: Variant, session: Session) -> None:
-    """Milliseconds of every operator type, and a trace that opens in Perfetto."""
+    """Records the seconds of every operator type, and writes a trace that opens in Perfetto."""
     session.warm_up(*timed(session.shape, settings.batch, settings.seq_len))
     settings.traces.mkdir(parents=True, exist_ok=True)
     trace = settings.traces / f"{variant.id}.json"

@@ -1,6 +1,6 @@
-"""What an upgrade changes: every variant in the stack that ``--compare`` names and in this one; on request (``-m stacks``).
+"""Compares every variant in the stack that ``--compare`` names with the same in this stack; on request (``-m stacks``).
 
-A difference is a finding, not a failure; but what is installed and fails has its entry among the known failures.
+A difference is a finding, not a failure. A variant that is installed and fails must be a known failure.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fixtures.timing import stopping
 @pytest.mark.against
 @pytest.mark.stacks
 def test_stack(harness: Harness, variant: Variant, other: Baseline, settings: Settings) -> None:
-    """Outputs, labels, size and, where both work, the ratio of latencies."""
+    """Records the differences in outputs, labels, size and latency; fails for a failure that is not known."""
     before = other.harness
     if not other.elsewhere:
         raise SuiteError(f"--compare {other.text}: to compare stacks, name another environment's Python")

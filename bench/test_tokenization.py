@@ -1,4 +1,4 @@
-"""How fast every tokenizer is, and its share of the latency from text to logits; timed inside its worker process."""
+"""Measures every tokenizer's speed and its share of the latency from text to logits, inside its worker process."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ Inference = Callable[[str, str], dict[str, float]]
 
 @pytest.fixture(scope="session")
 def tokenizer(tokenization: Tokenization, tokenizer_pool: TokenizerPool) -> TokenizerSession:
-    """The tokenizer under test, cutting pairs at the suite's usual 128 tokens."""
+    """The tokenizer under test, which truncates pairs to MAX_LENGTH (128) tokens."""
     return tokenizer_pool.open(tokenization, MAX_LENGTH)
 
 
 @pytest.fixture(scope="session")
 def inference(harness: Harness) -> Inference:
-    """``inference(model, size)``: mean seconds of one real pair at batch 1, unpadded, by runtime, measured once.
+    """``inference(model, size)`` gives, by runtime, the mean seconds of one real pair at batch 1 without padding.
 
-    The mean over 16 pairs of the dev set at even length quantiles; each pair's median after a steady warm-up.
+    The mean is over the probes (16 pairs of the dev set at even quantiles of length); each pair contributes its median after a
+    steady warm-up. It is measured once.
     """
     known: dict[tuple[str, str], dict[str, float]] = {}
 
@@ -63,7 +64,7 @@ def inference(harness: Harness) -> Inference:
 
 @pytest.fixture
 def timed(request: pytest.FixtureRequest, harness: Harness, tokenization: Tokenization) -> Callable[..., list[float]]:
-    """``timed(run, rounds, **facts)``: seconds of every round of ``run``, which returns what the worker process measured."""
+    """``timed(run, rounds, **facts)`` gives the seconds of every round; ``run`` returns what the worker process measured."""
     clock = ChildClock()
     request.node.add_marker(pytest.mark.benchmark(timer=clock, group=f"{tokenization.subject} tokenizers"))
     benchmark = request.getfixturevalue("benchmark")
@@ -80,7 +81,7 @@ def timed(request: pytest.FixtureRequest, harness: Harness, tokenization: Tokeni
             versions=harness.toolchain.runtime_versions(packages), threads=harness.settings.threads, max_length=MAX_LENGTH,
             **facts,
         )  # fmt: skip
-        # Under xdist pytest-benchmark measures nothing.
+        # Under xdist, pytest-benchmark measures nothing.
         return [] if benchmark.stats is None else list(benchmark.stats.stats.data)
 
     return measure
@@ -95,9 +96,9 @@ def test_throughput(
     pairs: dict[str, list[Pair]],
     timed: Callable[..., list[float]],
 ) -> None:
-    """Tokens a second of the whole dev set in one call, special tokens counted and padding not.
+    """Measures tokens a second for the whole dev set in one call; special tokens count, padding does not.
 
-    Threads are used where the library does so by itself. The call is warm: words that a tokenizer caches are in its cache.
+    A library uses threads if that is its default. The call is warm: a tokenizer's cache already contains the words.
     """
     dev = pairs["dev"]
     made = tokenizer.encode(dev)
@@ -120,7 +121,10 @@ def test_single_pairs(
     pairs: dict[str, list[Pair]],
     timed: Callable[..., list[float]],
 ) -> None:
-    """Microseconds of one pair at batch 1, every pair of the dev set once, and its share of tokenisation plus inference."""
+    """Measures microseconds for a single pair, once for every pair of the dev set, and the share of tokenization in latency.
+
+    The share is that of tokenization plus inference at batch 1.
+    """
     dev = pairs["dev"]
     for pair in dev[:50]:
         tokenizer.time([pair])

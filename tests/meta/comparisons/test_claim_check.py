@@ -37,7 +37,10 @@ def checker(known: KnownFailure | None, error: WorkerError) -> Checker:
 
     settings = SimpleNamespace(comparing=SimpleNamespace(budget=1.0))
     harness = SimpleNamespace(
-        absent=lambda backend: (), artifact=artifact, target=SimpleNamespace(marker="intel"), settings=settings
+        toolchain=SimpleNamespace(absent=lambda backend: ()),
+        artifact=artifact,
+        target=SimpleNamespace(marker="intel"),
+        settings=settings,
     )
     return Checker(cast("Harness", harness), "full", lambda variant: known)
 

@@ -70,7 +70,7 @@ def test_a_recommendation_says_what_is_known_of_its_accuracy() -> None:
     limits = {"accuracy_loss": 0.002, "accuracy_loss_low": -0.01, "accuracy_loss_high": 0.015, "accuracy_margin": 0.0083}
     found = choose(made({
         "pytorch": {"median_ms": 10.0, "acc": 0.85, "accuracy_word": "holds", **limits},
-        "open": {"median_ms": 4.0, "acc": 0.84, "accuracy_word": "can't tell", "more_rows": 640, **limits},
+        "open": {"median_ms": 4.0, "acc": 0.84, "accuracy_word": "inconclusive", "more_rows": 640, **limits},
         "loses": {"median_ms": 1.0, "acc": 0.80, "accuracy_word": "loses", "accuracy_violations": [], **limits},
     }), "m")  # fmt: skip
     assert found is not None
@@ -180,7 +180,7 @@ def test_progress_is_silent_when_asked_and_reaches_the_terminal_from_workers(
 ) -> None:
     """With a line after every test (EVERY = 0) the count is there, also under xdist, and not under -q."""
     chatty = tmp_path / "chatty.py"
-    chatty.write_text("import fixtures.pytest_plugin.countdown\nfixtures.countdown.EVERY = 0.0\n", encoding="utf-8")
+    chatty.write_text("import fixtures.pytest_plugin.countdown as countdown\ncountdown.EVERY = 0.0\n", encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     arguments = ("tests/meta/metrics/test_figures.py", "-p", "chatty", f"--artifacts={tmp_path / 'store'}")
     said = {name: run(*arguments, *more) for name, more in (("plain", ()), ("quiet", ("-q",)), ("workers", ("-n", "2")))}

@@ -111,9 +111,9 @@ def test_a_budget_that_is_too_short_says_so() -> None:
 
 def test_with_a_gate_a_comparison_ends_when_its_verdict_is_known() -> None:
     """A wide interval that lies within the gate is enough, after three pairs; without a gate it is not, after any number."""
-    asked = {"compare": "x", "fail_if_slower": "5%", "ci_width": None, "max_seconds": 1.0, "summary": None}
+    asked = {"compare": "x", "fail_if_slower": 0.05, "ci_width": None, "max_seconds": 1.0, "summary": None}
     wide = Ratio(0.9, 0.8, 1.04)
     assert stopping.of(read_options(asked.get)).now(wide, LOOKS[0])
-    assert not stopping.of(read_options({**asked, "fail_if_slower": "1%"}.get)).now(wide, LOOKS[0])
+    assert not stopping.of(read_options({**asked, "fail_if_slower": 0.01}.get)).now(wide, LOOKS[0])
     bare = stopping.of(read_options({**asked, "fail_if_slower": None}.get))
     assert not any(bare.now(wide, pairs) for pairs in range(LOOKS[-1]))
