@@ -31,6 +31,7 @@ import pytest
 from fixtures.core.errors import SuiteError
 from fixtures.core.registry import PLUGINS, load
 from fixtures.core.spec import Variant
+from fixtures.core.verdicts import INCONCLUSIVE
 from fixtures.harness.harness import Harness
 from fixtures.harness.session import Session
 from fixtures.metrics import binomial
@@ -38,7 +39,7 @@ from fixtures.metrics.inputs import timed
 from fixtures.metrics.intervals import Ratio, welch_interval
 from fixtures.options.settings import DEFAULT_MODEL, Settings
 from fixtures.report.table import Column, Table, identity
-from fixtures.timing.gate import CANNOT_TELL, SLOWER, judge
+from fixtures.timing.gate import SLOWER, judge
 from fixtures.timing.interleaved import Comparison, compare
 from fixtures.timing.noise import measure
 from fixtures.timing.stopping import Stop, few, judged, narrow
@@ -169,7 +170,7 @@ class Proof:
         word = judge(ratio, mode.limit, found.unstable, found.clean).word
         return {
             "mode": mode.name, "slow_down": slow_down, "ratio": ratio.estimate, "low": ratio.low, "high": ratio.high,
-            "word": CANNOT_TELL if mode.stored and word == SLOWER else word, "beyond": word == SLOWER,
+            "word": INCONCLUSIVE if mode.stored and word == SLOWER else word, "beyond": word == SLOWER,
             "processes": [statistics.median(pair.logs) for pair in found.pairs if pair.logs],
             "retaken": found.repeated, "unstable": found.unstable, "seconds": found.seconds,
             "mean": statistics.fmean(second) / statistics.fmean(first) > THRESHOLD,
@@ -200,7 +201,7 @@ def summary(cases: list[dict[str, Any]]) -> str:
         rows[f"{mode}, {slow_down:.0%} slower"] = {
             "n": len(mine),
             "slower": said(count(mine, lambda case: case["word"] == SLOWER)),
-            "unknown": said(count(mine, lambda case: case["word"] == CANNOT_TELL)),
+            "unknown": said(count(mine, lambda case: case["word"] == INCONCLUSIVE)),
             "covers": said(count(clean, covers)) if clean else None,
             "mean": said(count(mine, lambda case: case["mean"])), "median": said(count(mine, lambda case: case["median"])),
             "pairs": statistics.fmean(len(case["processes"]) for case in mine),

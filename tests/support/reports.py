@@ -43,7 +43,7 @@ def small() -> Content:
             "peak_mib": 122.0,
             "resident_mib": 108.0, "of_peak": 0.5, "samples_per_second": 900.0, "logits_db": 119.7, "acc": 0.8, "f1": 0.85,
             "flips": 0.01, "baseline_acc": 0.8, "rows": 408, "flips_low": 0.003, "flips_high": 0.025, "f1_loss": 0.001,
-            "f1_loss_low": -0.01, "f1_loss_high": 0.012, "accuracy_word": "can't tell", "accuracy_loss": 0.002,
+            "f1_loss_low": -0.01, "f1_loss_high": 0.012, "accuracy_word": "inconclusive", "accuracy_loss": 0.002,
             "accuracy_loss_low": -0.012, "accuracy_loss_high": 0.014, "accuracy_margin": 0.008, "more_rows": 640,
             "agreement_violations": [], "accuracy_violations": [], "unstable": None,
             "conditions": "quiet", "known": "a reason", "instead": "a remedy", "link": "https://example.org/1",

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from bench.test_claims import sound
-from fixtures.comparisons.claim_checker import CANNOT_TELL, FAILS, HOLDS, Checker, Finding, overall
+from fixtures.comparisons.claim_checker import FAILS, HOLDS, Checker, Finding, overall
 from fixtures.comparisons.claims import BOTH, Claim, Size, SpeedUp, Way
 from fixtures.core.errors import RemoteError, WorkerError
 from fixtures.core.spec import Variant
+from fixtures.core.verdicts import INCONCLUSIVE
 from fixtures.harness.harness import Harness
 from fixtures.known_failures.entry import KnownFailure
 from fixtures.metrics import binomial
@@ -43,7 +44,7 @@ def checker(known: KnownFailure | None, error: WorkerError) -> Checker:
 
 def test_a_runtime_that_breaks_as_is_known_leaves_a_claim_open() -> None:
     found = checker(KNOWN, RemoteError("RuntimeError: broken")).test(CLAIM)
-    assert (found.word, found.here) == (CANNOT_TELL, "known failure: RuntimeError: broken")
+    assert (found.word, found.here) == (INCONCLUSIVE, "known failure: RuntimeError: broken")
     crashing = KnownFailure("*", "latency", RemoteError, "x", "it crashes", "another", "https://example.org/1", crashes=True)
     assert checker(crashing, RemoteError("not reached")).test(CLAIM).here == "not run, it crashes: it crashes"
 
@@ -57,7 +58,7 @@ def test_a_runtime_that_breaks_in_another_way_breaks_the_test(known: KnownFailur
 def test_a_finding_without_an_interval_is_none() -> None:
     for bad in (Ratio(1.0, 0.0, math.inf), Ratio(1.0, 1.1, 1.2), Ratio(math.nan, 0.9, 1.1)):
         assert not sound(Finding(HOLDS, "", (Ratio(1.0, 0.9, 1.1), bad)))
-    assert sound(overall([Finding(FAILS, "a", (Ratio(1.0, 0.9, 1.1),)), Finding(CANNOT_TELL, "b")]))
+    assert sound(overall([Finding(FAILS, "a", (Ratio(1.0, 0.9, 1.1),)), Finding(INCONCLUSIVE, "b")]))
     assert overall([Finding(HOLDS, "a", (Ratio(1.0, 0.9, 1.1),)), Finding(HOLDS, "b")]).intervals
 
 
@@ -71,7 +72,7 @@ def test_a_speed_up_is_asked_of_pairs_of_processes_until_its_claim_is_known(monk
     monkeypatch.setattr("fixtures.comparisons.claim_checker.compare", compare)
     claim = Claim("faster", "it is faster", "-", BOTH, (SpeedUp(WAY, OTHER, least=1.0), SpeedUp(WAY, OTHER, most=1.15)))
     found = checker(None, RemoteError("not reached")).test(claim)
-    assert (found.word, found.intervals) == (CANNOT_TELL, (Ratio(1.2, 1.1, 1.3),) * 2)
+    assert (found.word, found.intervals) == (INCONCLUSIVE, (Ratio(1.2, 1.1, 1.3),) * 2)
     (stop,) = asked
     assert stop.now(Ratio(1.2, 1.1, 1.3), 3)
     assert not stop.now(Ratio(1.2, 0.9, 1.3), 4)

@@ -31,7 +31,7 @@ def beside(harness: Harness, tmp_path: Path) -> Callable[[], Harness]:
     """``beside()``: the harness on a small MRPC in a folder of its own, with what lies in that folder now."""
     for name, start, stop in (("train.tsv", 0, 60), ("dev.tsv", 60, 90)):
         written(tmp_path / name, start, stop)
-    return lambda: Harness(replace(harness.settings, mrpc=tmp_path), harness.store, print)
+    return lambda: Harness(replace(harness.settings, mrpc=tmp_path, test_pairs=True), harness.store, print)
 
 
 def test_they_are_evaluated_with_dev_and_change_nothing_else(beside: Callable[[], Harness], tmp_path: Path) -> None:
@@ -67,5 +67,7 @@ def test_rows_are_held_against_the_pairs_of_the_data(beside: Callable[[], Harnes
     assert difference(evaluated(labels[:30], {name: array[:30] for name, array in ids.items()}), expected)
     assert difference(evaluated(1 - labels, ids), expected)
     assert difference(evaluated(labels, {name: array[::-1] for name, array in ids.items()}), expected)
+    of_dev = Harness(replace(found.settings, test_pairs=False), found.store, print)
+    assert of_dev.rows(*MODEL).counted()["rows"] == 30, "as tests/ have it"
     (tmp_path / mrpc.ORIGINAL).unlink()
     assert beside().rows(*MODEL).counted()["rows"] == 30 == len(data.read(found.data().path, "dev"))

@@ -8,7 +8,8 @@ from __future__ import annotations
 import pytest
 
 from bench.accuracy_characteristics import ACCURACY, words
-from fixtures.metrics.accuracy import CANNOT_TELL, FALSE_ALARM, FALSE_COMFORT, HOLDS, LOSES
+from fixtures.core.verdicts import INCONCLUSIVE
+from fixtures.metrics.accuracy import FALSE_ALARM, FALSE_COMFORT, HOLDS, LOSES
 from fixtures.options.comparison import MARGIN
 from tests.meta.timing.test_operating_characteristics import least, most
 
@@ -35,7 +36,7 @@ def test_a_loss_beyond_the_margin_seldom_holds(loss: float) -> None:
 
 def test_enough_rows_tell() -> None:
     """What 408 rows leave open, 10,000 decide: none lost holds, three points lose; 1,725 see the latter nine times of ten."""
-    assert words(0.0, 408, NUMBER).count(CANNOT_TELL) >= least(0.5, NUMBER)
+    assert words(0.0, 408, NUMBER).count(INCONCLUSIVE) >= least(0.5, NUMBER)
     assert words(0.0, 10_000, 100).count(HOLDS) >= least(0.99, 100)
     assert words(0.03, 10_000, 100).count(LOSES) == 100
     assert words(0.03, 1725, NUMBER).count(LOSES) >= least(0.9, NUMBER)

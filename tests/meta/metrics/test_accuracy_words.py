@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from fixtures.core.verdicts import INCONCLUSIVE
 from fixtures.harness.labelled_rows import difference, evaluated
 from fixtures.metrics import binomial
 from fixtures.metrics.accuracy import (
-    CANNOT_TELL,
     FALSE_ALARM,
     FALSE_COMFORT,
     HOLDS,
@@ -99,7 +99,7 @@ def test_the_rows_that_are_missing_would_decide() -> None:
     more = more_rows(6, 5, 408, ALLOWED)
     assert more is not None
     for rows, decided in ((408 + more, True), (408 + more * 4 // 5, False)):
-        assert (word(round(6 * rows / 408), round(5 * rows / 408), rows, ALLOWED) != CANNOT_TELL) is decided
+        assert (word(round(6 * rows / 408), round(5 * rows / 408), rows, ALLOWED) != INCONCLUSIVE) is decided
     assert cost(0, 0, 408, ALLOWED).more is None, "there are enough"
     assert more_rows(408 * 2, 408, 49_164, 408 / 49_164) is None, f"the loss is the margin: {MOST_ROWS} rows would not tell"
 
@@ -116,7 +116,7 @@ def test_flips_that_help_as_often_as_they_hurt_cost_nothing_that_is_sure() -> No
     made = evaluate(labels, answers(labels, np.arange(50, 60)), answers(labels, np.arange(10)), seconds=1.0)
     assert (made.acc, made.baseline_acc, made.flips.estimate) == (0.9, 0.9, 0.2)
     assert made.flips.low == pytest.approx(0.127, abs=1e-3), "Clopper and Pearson, 20 of 100"
-    assert (made.cost.loss.estimate, made.cost.word) == (0.0, CANNOT_TELL)
+    assert (made.cost.loss.estimate, made.cost.word) == (0.0, INCONCLUSIVE)
     assert made.cost.margin == pytest.approx(0.009)
     assert made.cost.more is not None
     assert not made.violations

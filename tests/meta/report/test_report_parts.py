@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from fixtures.core.verdicts import INCONCLUSIVE
 from fixtures.pytest_plugin.countdown import EVERY, Countdown
 from fixtures.report.html.choice import choose
 from fixtures.report.html.history import series, steps
@@ -19,7 +20,7 @@ from fixtures.report.html.vega import chart
 from fixtures.report.html.view import views
 from fixtures.report.html.write import slug
 from fixtures.report.table import Column, Table, identity, plain
-from fixtures.timing.gate import CANNOT_TELL, NOT_SLOWER, SLOWER
+from fixtures.timing.gate import NOT_SLOWER, SLOWER
 from tests.support.nested import run
 
 DAY = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -89,7 +90,7 @@ def test_single_processes_have_a_ratio_and_no_interval() -> None:
     assert (found.fastest, found.tied) == ("m-a", [])
     assert "2.00 times as fast as PyTorch f32 · 100 dB" in found.facts("m-a")
     slower = {**old, "a": {"median_ms": 9.0, "visits_ms": []}}
-    assert {step.word for step in steps([made(old), made(slower, day=1)])} == {CANNOT_TELL}
+    assert {step.word for step in steps([made(old), made(slower, day=1)])} == {INCONCLUSIVE}
 
 
 def test_a_step_is_judged_as_the_gate_does() -> None:
@@ -104,7 +105,7 @@ def test_a_step_is_judged_as_the_gate_does() -> None:
     )  # fmt: skip
     (group,) = series([before, after])
     said = {step.identifier: step for step in steps(group)}
-    assert {i: step.word for i, step in said.items()} == {"m-a": NOT_SLOWER, "m-b": SLOWER, "m-c": CANNOT_TELL}
+    assert {i: step.word for i, step in said.items()} == {"m-a": NOT_SLOWER, "m-b": SLOWER, "m-c": INCONCLUSIVE}
     assert said["m-b"].ratio == pytest.approx(1.2, abs=0.01)
     assert not series([before]), "one run is no history"
 
@@ -118,7 +119,7 @@ def test_a_step_in_which_everything_moved_accuses_only_what_stands_out() -> None
     after = made({"pytorch": {"median_ms": 10.0}, **moved, "slow": {"median_ms": 7.5}}, day=1)
     words = {step.identifier: step.word for step in steps([before, after])}
     assert [i for i, word in words.items() if word == SLOWER] == ["m-slow"]
-    assert words["m-v19"] == CANNOT_TELL, "8 % slower, as one in twenty is by luck"
+    assert words["m-v19"] == INCONCLUSIVE, "8 % slower, as one in twenty is by luck"
     gated = made({"pytorch": {"median_ms": 10.0}, "slow": {"median_ms": 7.5, "gate": NOT_SLOWER}}, day=1)
     assert [step.word for step in steps([before, gated])] == [NOT_SLOWER], "the run's own gate measured both in turns"
 

@@ -9,10 +9,11 @@ import pytest
 
 from fixtures.core.errors import SuiteError
 from fixtures.core.spec import Variant
+from fixtures.core.verdicts import INCONCLUSIVE
 from fixtures.metrics.intervals import MIN_PAIRS, Ratio
 from fixtures.options.comparison import read_options
 from fixtures.report.tables.gate import heading, table
-from fixtures.timing.gate import CANNOT_TELL, IDENTICAL, NOT_SLOWER, SLOWER, doubt, judge
+from fixtures.timing.gate import IDENTICAL, NOT_SLOWER, SLOWER, doubt, judge
 
 BASE, OTHER = Variant("minilm-l6", "full", "pytorch", "f32"), Variant("minilm-l6", "full", "onnxruntime", "f32")
 
@@ -21,10 +22,10 @@ BASE, OTHER = Variant("minilm-l6", "full", "pytorch", "f32"), Variant("minilm-l6
     ("low", "high", "word"),
     [
         (1.06, 1.2, SLOWER),
-        (1.04, 1.2, CANNOT_TELL),
+        (1.04, 1.2, INCONCLUSIVE),
         (0.9, 1.05, NOT_SLOWER),
         (0.5, 0.6, NOT_SLOWER),
-        (0.0, math.inf, CANNOT_TELL),
+        (0.0, math.inf, INCONCLUSIVE),
     ],
 )
 def test_three_verdicts(low: float, high: float, word: str) -> None:
@@ -35,7 +36,7 @@ def test_no_variant_is_slower_where_other_is_slower_than_itself() -> None:
     """A/A beyond the gate: the machine cannot compare, and what it says of a variant means nothing."""
     reason = doubt(Ratio(1.12, 1.06, 1.18), 0.05, MIN_PAIRS)
     slower = judge(Ratio(1.2, 1.1, 1.3), 0.05, None, MIN_PAIRS)
-    assert slower.unless(reason).word == CANNOT_TELL
+    assert slower.unless(reason).word == INCONCLUSIVE
     assert "OTHER beside itself came out at 1.120 [1.060, 1.180]" in slower.unless(reason).why
     assert doubt(Ratio(0.9, 0.85, 0.94), 0.05, MIN_PAIRS) is not None, "on either side"
     assert doubt(Ratio(1.02, 1.01, 1.03), 0.05, MIN_PAIRS) is None

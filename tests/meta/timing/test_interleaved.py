@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fixtures.core.verdicts import INCONCLUSIVE
 from fixtures.harness.session import Block
 from fixtures.metrics.intervals import MIN_PAIRS, Ratio
 from fixtures.options.comparison import read_options
 from fixtures.timing import stopping
-from fixtures.timing.gate import CANNOT_TELL, NOT_SLOWER, SLOWER, judge
+from fixtures.timing.gate import NOT_SLOWER, SLOWER, judge
 from fixtures.timing.interleaved import (
     JITTER,
     OFFSET,
@@ -90,7 +91,7 @@ def test_slower_wants_six_pairs_however_clear_three_are() -> None:
     equal: Callable[[bool], Pair] = lambda swap: Pair([math.log(1.3)])  # noqa: E731
     found = replicate(equal, judged(0.05), budget=10)
     assert (found.clean, judge(found.ratio, 0.05, None, found.clean).word) == (MIN_PAIRS, SLOWER)
-    assert judge(found.ratio, 0.05, None, MIN_PAIRS - 1).word == CANNOT_TELL
+    assert judge(found.ratio, 0.05, None, MIN_PAIRS - 1).word == INCONCLUSIVE
     quicker = replicate(lambda swap: equal(swap).mirrored(), judged(0.05), budget=10)
     assert (quicker.clean, judge(quicker.ratio, 0.05, None, quicker.clean).word) == (LOOKS[0], NOT_SLOWER)
 
@@ -100,7 +101,7 @@ def test_disturbed_turns_do_not_count_and_make_no_verdict() -> None:
     assert (found.processes, found.rounds) == (LOOKS[0], 0), "it gives up when nothing was ever quiet"
     assert found.unstable is not None
     assert "threads waited for a CPU" in found.unstable
-    assert judge(found.ratio, 0.05, found.unstable, found.clean).word == CANNOT_TELL
+    assert judge(found.ratio, 0.05, found.unstable, found.clean).word == INCONCLUSIVE
 
 
 def test_a_budget_that_is_too_short_says_so() -> None:

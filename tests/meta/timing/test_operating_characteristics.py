@@ -14,8 +14,9 @@ import pytest
 from bench.operating_characteristics import covered, ended, recorded, spent, words
 from bench.prove_gate import contradictions
 from bench.simulated import WORLDS, Logs, comparisons, resonating, stopped
+from fixtures.core.verdicts import INCONCLUSIVE
 from fixtures.metrics.intervals import CONFIDENCE
-from fixtures.timing.gate import CANNOT_TELL, NOT_SLOWER, SLOWER, judge
+from fixtures.timing.gate import NOT_SLOWER, SLOWER, judge
 from fixtures.timing.stopping import LEVEL, LOOKS, Stop, few, judged, narrow
 
 NUMBER = 200
@@ -112,7 +113,7 @@ def test_a_neighbour_does_not_keep_the_rhythm_of_the_turns() -> None:
 
 def proven(word: str, count: int, slow_down: float) -> list[dict[str, Any]]:
     """A hundred comparisons on real sessions, of which so many said ``word``, and the others that they cannot tell."""
-    said = [word] * count + [CANNOT_TELL] * (100 - count)
+    said = [word] * count + [INCONCLUSIVE] * (100 - count)
     common = {
         "mode": "--fail-if-slower 5%",
         "slow_down": slow_down,

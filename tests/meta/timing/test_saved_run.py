@@ -16,9 +16,10 @@ from fixtures.comparisons.comparison import Baseline, Result
 from fixtures.core.errors import SuiteError
 from fixtures.core.machine import this_machine
 from fixtures.core.spec import Variant
+from fixtures.core.verdicts import INCONCLUSIVE
 from fixtures.harness.harness import Harness
 from fixtures.metrics.intervals import Ratio
-from fixtures.timing.gate import CANNOT_TELL, SLOWER, judge
+from fixtures.timing.gate import SLOWER, judge
 from fixtures.timing.interleaved import (
     Comparison,
     Pair,
@@ -75,7 +76,7 @@ def test_a_stored_run_without_several_processes_tells_nothing(tmp_path: Path, vi
 
     ratio, trouble = SavedRun.read(stored(tmp_path, without), this_machine()).ratio(OTHER, BASE, (2, 1, 128))
     assert trouble == f"run.json has {len(visits or [])} processes of {OTHER.id}, 3 are needed: measure it again"
-    assert judge(ratio, 0.05, trouble, 0).word == CANNOT_TELL
+    assert judge(ratio, 0.05, trouble, 0).word == INCONCLUSIVE
 
 
 def against(text: str = "pytorch-f32", **artifacts: Any) -> Baseline:
@@ -89,7 +90,7 @@ def test_on_a_stored_run_nothing_is_slower(tmp_path: Path) -> None:
     pairs = [Pair([math.log(10)])] * LOOKS[-1]
     found = Result(Ratio(10.0, 9.0, 11.0), "run.json", Comparison(Ratio(10.0, 9.0, 11.0), pairs, None, 1.0), None)
     said = found.verdict(0.05, other.unconfirmed())
-    assert said.word == CANNOT_TELL
+    assert said.word == INCONCLUSIVE
     assert "at least 800.0% slower" in said.why
     assert "compare live" in said.why
     assert found.verdict(0.05, against().unconfirmed()).word == SLOWER, "another variant is alive beside it"
