@@ -90,7 +90,7 @@ def test_where_no_answer_changed_the_loss_is_not_known_to_be_nothing() -> None:
 @pytest.mark.parametrize(("worse", "better"), [(0.0, 0.0), (0.002, 0.001), (0.015, 0.005), (0.02, 0.02)])
 def test_the_interval_of_a_loss_holds_the_truth(worse: float, better: float) -> None:
     """Exactly: over all outcomes of 408 rows that have a chance, the covered ones have 95 % or more."""
-    import scipy.stats  # half a second, which collecting need not pay
+    import scipy.stats  # takes half a second, which collection does not need
 
     rows = 408
     span = range(26)
@@ -109,7 +109,7 @@ def test_the_interval_of_a_loss_holds_the_truth(worse: float, better: float) -> 
 
 def test_a_share_has_its_exact_limits() -> None:
     """Clopper and Pearson by their definition: each limit makes what was seen one of 40."""
-    import scipy.stats  # half a second, which collecting need not pay
+    import scipy.stats  # takes half a second, which collection does not need
 
     found = binomial.share(3, 100)
     assert scipy.stats.binom.sf(2, 100, found.low) == pytest.approx(0.025)

@@ -42,7 +42,7 @@ def region(rows: int, loss: float, level: float, most: int) -> Ints:
 
 def chance(least: Ints, rows: int, worse: float, better: float) -> float:
     """How likely an outcome in the region is where rows become wrong and right with these chances: summed, not drawn."""
-    import scipy.stats  # half a second, which collecting need not pay
+    import scipy.stats  # takes half a second, which collection does not need
 
     gained = np.arange(len(least))
     lost = scipy.stats.binom.sf(least - 1, rows - gained, worse / (1 - better))

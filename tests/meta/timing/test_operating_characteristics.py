@@ -25,14 +25,14 @@ NAMES = ("independent", "drift, AR(1)", "two frequencies", "skewed processes")
 
 def most(rate: float, number: int = NUMBER) -> int:
     """What a count of this rate exceeds once in 1,000 times."""
-    import scipy.stats  # half a second, which collecting need not pay
+    import scipy.stats  # takes half a second, which collection does not need
 
     return int(scipy.stats.binom.ppf(0.999, number, rate))
 
 
 def least(rate: float, number: int = NUMBER) -> int:
     """What a count of this rate falls below once in 1,000 times."""
-    import scipy.stats  # half a second, which collecting need not pay
+    import scipy.stats  # takes half a second, which collection does not need
 
     return int(scipy.stats.binom.ppf(0.001, number, rate))
 

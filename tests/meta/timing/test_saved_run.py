@@ -55,7 +55,7 @@ def stored(tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
 
 def test_a_stored_run_is_judged_by_the_spread_between_its_processes(tmp_path: Path) -> None:
     """Three visits that differ by 10 %: the interval is wide, however alike the rounds of each are."""
-    import scipy.stats  # half a second, which collecting need not pay
+    import scipy.stats  # takes half a second, which collection does not need
 
     baseline = SavedRun.read(stored(tmp_path, lambda content: None), this_machine())
     ratio, trouble = baseline.ratio(OTHER, BASE, (2, 1, 128))
