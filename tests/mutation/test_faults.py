@@ -103,7 +103,7 @@ def test_results_are_cached_and_lazy() -> None:
 
 
 def test_names_are_told_apart() -> None:
-    """Every fault has a recipe and a sentence of its own, and harmless changes have another prefix."""
+    """All faults of one recipe have the same sentence; the recipes of faults and of harmless changes differ."""
     says: dict[str, set[str]] = {}
     for fault in FAULTS:
         says.setdefault(fault.recipe, set()).add(fault.says)

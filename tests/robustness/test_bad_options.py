@@ -72,7 +72,7 @@ def names(config: pytest.Config) -> list[str]:
 
 
 def refusal(make: Callable[[], object]) -> str:
-    """The message of the usage error that ``make`` raises, or None; an exception of another type fails the test."""
+    """The message of the usage error that ``make`` raises, or ""; an exception of another type fails the test."""
     try:
         make()
     except (pytest.UsageError, argparse.ArgumentError, SuiteError) as error:
@@ -81,7 +81,7 @@ def refusal(make: Callable[[], object]) -> str:
 
 
 def is_one_sentence(text: str) -> bool:
-    """True if the text is one line that fits a terminal, apart from a value that argparse quotes in its own messages."""
+    """True for one line of 10 to 1300 characters, and for argparse's own messages, which quote the given value."""
     return text.startswith("argument --") or (10 < len(text) < 1300 and text.isprintable())
 
 

@@ -140,7 +140,7 @@ def test_a_build_that_leaves_no_file_has_failed(later: Callable[[], Store], leav
 
 @pytest.fixture
 def nobody() -> Iterator[Path]:
-    """Runs as a user without access to all files: as nobody, if root runs the tests."""
+    """A folder of a user whom file permissions restrict. If root runs the tests, this test runs as the user nobody."""
     place = Path(tempfile.mkdtemp())
     root = os.geteuid() == 0
     if root:

@@ -54,7 +54,7 @@ def test_an_unknown_cpu_is_refused() -> None:
 
 
 def test_the_pins_are_exact_and_those_of_the_current_stack() -> None:
-    """All pins are exact; a package that current.txt pins has the same version, as far as it exists for the architecture."""
+    """All pins are exact; onnxruntime has the version of current.txt, and torch the one for this architecture."""
     found = dict(pin.split("==") for pin in pins(CPUS["neoverse-n1"]))
     assert found["torch"] == "2.10.0"
     current = (ROOT / "requirements" / "current.txt").read_text(encoding="utf-8")

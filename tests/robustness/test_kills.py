@@ -74,7 +74,7 @@ def test_a_damaged_artifact_is_never_served_after_a_kill_at_any_step_of_mending_
 
 
 def test_a_failure_is_remembered_whole_or_not_at_all_after_a_kill_at_any_step(tmp_path: Path) -> None:
-    """Another process of the same run, such as another xdist worker, finds the failure recorded completely or not at all."""
+    """After the kill, another process of the same run, such as another xdist worker, gets the failure of the build."""
     for step, root in killed(dying.fails, None, tmp_path):
         beside = Store(root, "killed", lambda text: None)
         with pytest.raises(Crash, match="SIGSEGV"):

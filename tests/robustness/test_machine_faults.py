@@ -139,7 +139,7 @@ def test_two_sessions_and_eight_workers_on_one_store_build_each_artifact_once(tm
 def test_pruning_spares_what_a_living_run_uses_however_the_clock_jumps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int
 ) -> None:
-    """Pruning keeps the artifacts of a running run even if the clock is set; those of a killed run are not kept."""
+    """Pruning keeps the artifacts of a living run even if the clock jumps, and removes those of an ended run."""
     living, ended = Store(tmp_path, "living", print), Store(tmp_path, "ended", print)
     used = living.get(dying.REQUEST, dying.build)
     unused = ended.get(Request("unused", {"of": "nobody"}), dying.build)

@@ -36,7 +36,7 @@ def _to_the_left(inputs: Arrays, memory: Memory) -> Arrays:
 
 
 def _back_to_the_right(outputs: dict[str, Any], inputs: Arrays, memory: Memory) -> dict[str, Any]:
-    """Moves outputs to the positions of the caller's tokens, which the model got at other positions."""
+    """Moves the outputs of left-padded rows back to the positions of the caller's right-padded tokens."""
     return {**outputs, **_rolled({"last_hidden_state": outputs["last_hidden_state"]}, inputs, -1)}
 
 

@@ -15,7 +15,7 @@ Compute = Callable[[], Outputs]
 
 
 def _stale(every: int) -> Callable[[Compute, Arrays, Memory], Outputs]:
-    """One of every so many calls returns the outputs of the previous call, if that had the same shape."""
+    """After ``every`` calls, the next one of the same shape as its predecessor returns the predecessor's outputs."""
 
     def call(compute: Compute, inputs: Arrays, memory: Memory) -> Outputs:
         made = compute()
