@@ -1,8 +1,8 @@
-"""Runs the suite repeatedly in random order to find flaky tests and leaks: ``python -m tests.soak --times 20 -- tests -n 2``.
+"""Runs the suite repeatedly in random order to find flaky tests and leaks.
 
-Every run is a separate pytest process with another seed for the order; ``{seed}`` in its arguments is replaced with the seed.
-During a run, its processes are sampled twice a second. After a run, no process, no file in the store's ``tmp`` and ``runs``
-and no held lock may be left.
+``python -m tests.soak --times 20 -- tests -n 2`` does 20 runs of ``pytest tests -n 2``. Every run is a separate pytest process
+with another seed for the order; ``{seed}`` in its arguments is replaced with the seed. During a run, its processes are sampled
+twice a second. After a run, no process, no file in the store's ``tmp`` and ``runs`` and no held lock may be left.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Tests that one inference does not affect another: results, buffers, the caller's arrays, threads, process, file location."""
+"""Tests that one inference does not affect another: results, buffers, the caller's arrays, threads and the process.
+
+Also tests that a copy of an artifact in another folder gives identical outputs, and that it is large enough for its weights.
+"""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Subject:
 
     @property
     def made(self) -> str:
-        """How it was made, for the table."""
+        """A description of how the checkpoint was made, for the table."""
         what = "minilm-l6" if self.base is None else ", ".join(f"{k} {v}" for k, v in self.base.items()) or "2 x 128"
         if not self.data:
             return f"{what}; as drawn"

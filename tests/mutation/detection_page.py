@@ -1,4 +1,4 @@
-"""Writes the tables of docs/detection.md: the test that caught each fault, faults that no bound detects, margins of bounds."""
+"""Writes the tables of docs/detection.md: the test that caught each fault, undetectable faults, margins of bounds."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Tests how often each verdict on accuracy occurs, on simulated rows; bench/accuracy_characteristics.py prints the whole table.
+"""Tests how often each verdict on accuracy occurs, on simulated rows.
 
-The bounds are those that a count of the allowed rate exceeds once in 1,000 times (binomial); seeds are fixed.
+bench/accuracy_characteristics.py prints the whole table. The bounds are those that a count of the allowed rate exceeds once in
+1,000 times (binomial); seeds are fixed.
 """
 
 from __future__ import annotations

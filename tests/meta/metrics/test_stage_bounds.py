@@ -1,4 +1,4 @@
-"""Tests the bounds of stages: the float64 encoder against PyTorch, declared arithmetics, and detection of a changed model."""
+"""Tests the bounds of stages: the float64 encoder against PyTorch, declared arithmetics, detection of changed models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests ``python -m bench.graphs``, which shows an artifact's graph in Netron on this machine and sends nothing elsewhere."""
+"""Tests ``python -m bench.graphs``, which shows an artifact's graph in Netron and contacts no other machine."""
 
 from __future__ import annotations
 

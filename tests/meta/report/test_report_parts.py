@@ -65,7 +65,7 @@ def test_the_fastest_that_holds_and_the_smallest_that_holds_are_recommended() ->
 
 
 def test_a_recommendation_says_what_is_known_of_its_accuracy() -> None:
-    """A variant with ``can't tell`` may be recommended, and the text says so; one that ``loses`` never is."""
+    """``can't tell`` may be recommended, and the text says so; ``loses`` is not, even on the stand-in data."""
     limits = {"accuracy_loss": 0.002, "accuracy_loss_low": -0.01, "accuracy_loss_high": 0.015, "accuracy_margin": 0.0083}
     found = choose(made({
         "pytorch": {"median_ms": 10.0, "acc": 0.85, "accuracy_word": "holds", **limits},

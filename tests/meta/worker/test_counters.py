@@ -1,4 +1,4 @@
-"""Tests how a stretch is judged from the kernel's counters, with simulated readings of a large host and with real processes."""
+"""Tests the contention that the kernel's counters show, with readings of a simulated large host and real processes."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ FAULTS = (
         name="mask_overflow",
         says=OVERFLOW,
         after=files.overflow_the_mask,
-        on=lambda low: low.backend == "onnxruntime" and _in_half(low),  # a fused Attention takes the mask as it is
+        on=lambda low: low.backend == "onnxruntime" and _in_half(low),  # a fused Attention uses the mask directly
         inherited=False,
     ),
     BuildFault(

@@ -1,4 +1,4 @@
-"""Lists faults that no bound can detect, with the reason: the bound would fail correct builds, or the fault changes nothing."""
+"""Lists faults that no bound can detect without failing correct builds, and faults that change nothing, with reasons."""
 
 from __future__ import annotations
 
