@@ -1,6 +1,7 @@
-"""Hypothesis profiles: ``suite`` answers the same every time, ``thorough`` looks for more (--hypothesis-profile).
+"""Hypothesis profiles, the marker ``slow`` of the suite's tests, and fixtures for tests of the report.
 
-And the fixtures of the report's tests: one real run, its JSON to be changed, pages made of that.
+The profile ``suite`` uses the same examples every time; ``thorough`` searches for more (--hypothesis-profile). The fixtures
+provide the JSON of one real run, and pages made from changed copies of that JSON.
 """
 
 import json
@@ -33,25 +34,25 @@ hypothesis.settings.register_profile("thorough", max_examples=200, deadline=time
 hypothesis.settings.load_profile("suite")
 
 
-#: Folders whose every test is slow, or is of those who change the suite.
+#: Folders in which every test is marked ``slow``: it takes long, or only matters to those who change the suite.
 SLOW = ("robustness", "mutation")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """The tests of these folders run with ``-m slow``; what lies there and is no ``test_*.py`` was named by its path."""
+    """Marks the tests of these folders ``slow``. A file there that is not ``test_*.py`` was named on the command line."""
     if item.path.name.startswith("test_") and item.path.relative_to(HERE).parts[0] in SLOW:
         item.add_marker("slow")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """An emulator takes as long for two examples as its host for two hundred."""
+    """Reduces the number of examples on an emulated CPU, which takes as long for two as its host for two hundred."""
     if config.stash[HARNESS].target.emulated and not config.getoption("--hypothesis-profile"):
         hypothesis.settings.load_profile("emulated")
 
 
 @pytest.fixture(scope="session")
 def made(harness: Harness, settings: Settings) -> Path:
-    """The folder of ``pytest bench --report`` on the default model, made once for all workers."""
+    """The folder of ``pytest bench --report`` on the default model, made once for all xdist workers."""
     folder = harness.store.run / "page"
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
@@ -71,17 +72,17 @@ def made(harness: Harness, settings: Settings) -> Path:
 
 @pytest.fixture
 def content(made: Path) -> Content:
-    """The JSON of that run, to be changed."""
+    """A copy of the JSON of that run, which a test may change."""
     found: Content = json.loads((made / "run.json").read_text(encoding="utf-8"))
     return found
 
 
 @pytest.fixture
 def page(tmp_path: Path) -> Callable[..., Path]:
-    """``page(content, ...)`` writes the page and the summary of these contents, no pictures, and returns its index.html."""
+    """``page(content, ...)`` writes the page and the summary of these runs, without pictures, and returns its index.html."""
 
     def write_page(*contents: Content) -> Path:
-        from fixtures.report.html import runs, write  # half a second, which collecting need not pay
+        from fixtures.report.html import runs, write  # takes half a second, which collection does not need
 
         for number, one in enumerate(contents):
             (tmp_path / f"run-{number}.json").write_text(json.dumps(one), encoding="utf-8")

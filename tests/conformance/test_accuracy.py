@@ -1,4 +1,4 @@
-"""What each variant costs on MRPC, against PyTorch f32 of the same fine-tuned checkpoint."""
+"""Compares each variant's accuracy on MRPC with that of PyTorch f32 on the same fine-tuned checkpoint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fixtures.metrics.accuracy import Evaluation
 @pytest.mark.phase("accuracy")
 @pytest.mark.variants(size="full")
 def test_accuracy_holds(variant: Variant, evaluation: Evaluation, record_property: Callable[[str, object], None]) -> None:
-    """The variant does not surely lose more than the margin; on the generated stand-in it is only reported."""
+    """The loss of accuracy does not certainly exceed the margin. On the generated stand-in data it is only reported."""
     for name, figure in evaluation.fields().items():
         record_property(name, figure)
     assert not evaluation.violations, f"{variant.id}: {'; '.join(evaluation.violations)}"

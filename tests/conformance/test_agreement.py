@@ -1,4 +1,4 @@
-"""Every variant against the float64 reference of the same checkpoint, on real sentences of several lengths."""
+"""Compares every variant with the float64 reference of the same checkpoint, on real sentences of several lengths."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fixtures.metrics.arrays import ArrayDict
 
 @pytest.mark.phase("agreement")
 def test_every_stage_is_right(variant: Variant, assessment: Assessment, record_property: Callable[[str, object], None]) -> None:
-    """Embeddings, every attention and feed-forward block and the head, each from the variant's own stage before it."""
+    """Embeddings, each attention and feed-forward block and the head are correct, given the variant's previous stage."""
     for name, figure in assessment.fields().items():
         record_property(name, figure)
     violations = assessment.violations()
@@ -28,14 +28,17 @@ def test_every_stage_is_right(variant: Variant, assessment: Assessment, record_p
 @pytest.mark.phase("agreement")
 @pytest.mark.parametrize("mode", [SINGLE, PADDED])
 def test_agrees_with_the_reference(mode: str, variant: Variant, assessment: Assessment) -> None:
-    """Logits and last hidden state, batch 1 unpadded and batch 16 padded, are as near to float64 as the declared arithmetic."""
+    """Logits and last hidden state agree with float64 as closely as the declared arithmetic does.
+
+    Run with batch 1 unpadded and with batch 16 padded.
+    """
     violations = assessment.violations(mode)
     assert not violations, f"{variant.id}, {mode}: {'; '.join(violations)}"
 
 
 @pytest.mark.phase("invariance")
 def test_layers_lead_to_the_outputs(variant: Variant, precision: Precision, session: Session, probes: ArrayDict) -> None:
-    """What is judged stage by stage is what the variant computes: its last layer and its logits are those of a run."""
+    """The last hidden state and the logits that ``layers`` returns are those of an ordinary run."""
     cls = REGISTRY.backends[variant.backend]
     if cls.layers is Backend.layers:
         with pytest.raises(RemoteError, match=f"{variant.backend} does not show what its layers compute"):

@@ -1,4 +1,4 @@
-"""The same artifact on another CPU: ``--save-outputs DIR`` on one machine, ``--expect-outputs DIR`` on another."""
+"""Compares one artifact on two CPUs: ``--save-outputs DIR`` on one machine, ``--expect-outputs DIR`` on another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fixtures.core.spec import Precision, Variant
 @pytest.mark.phase("cpus")
 @pytest.mark.option("save_outputs")
 def test_outputs_are_saved(variant: Variant, record: Callable[[], None]) -> None:
-    """Artifact, inputs, outputs and layers, for other machines to compare with."""
+    """Saves the artifact, inputs, outputs and hidden states, so that other machines can compare theirs."""
     record()
 
 
@@ -21,7 +21,7 @@ def test_outputs_are_saved(variant: Variant, record: Callable[[], None]) -> None
 @pytest.mark.option("expect_outputs")
 @pytest.mark.variants(recorded=True)
 def test_outputs_are_those_of_another_cpu(variant: Variant, precision: Precision, elsewhere: Difference) -> None:
-    """The recorded artifact gives the recorded outputs here, but for rounding."""
+    """On this machine, the recorded artifact returns the recorded outputs within rounding."""
     assert elsewhere.kind != DIFFERENT, (
         f"{variant.id}: {elsewhere} (hidden state {elsewhere.hidden_db:.1f} dB); bound {precision.tolerance.cpus_db} dB"
     )

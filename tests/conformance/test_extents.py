@@ -1,6 +1,6 @@
-"""As far as the model goes: every token, every position, every batch size, the longest padding; judged by the worst of each.
+"""Tests every token, every position, the longest padding and batch sizes up to 65, by the worst token or row of each.
 
-A figure over all rows hides one that is wrong among many.
+A figure over all rows would hide a single wrong row.
 """
 
 from __future__ import annotations
@@ -25,26 +25,27 @@ from fixtures.metrics.arrays import Array, ArrayDict
 from fixtures.metrics.inputs import BATCH_SIZES, Inputs
 from fixtures.metrics.stage_bounds import violations
 
-#: Least SQNR of a single token or row, by what products compute in. A token whose row of the table is zeros keeps 4 dB (the sum
-#: of three tables of equal variance loses one: 10 log10(1 / (2 - 2 sqrt(2/3)))), one with another's row keeps 2, and a row that
-#: is another's none. Roundings of 24, 11 and 8 bits give 146, 68 and 50 dB each; what is left of them after the layers, beside
-#: the worst of a vocabulary, lies as far above that as the formats allow. Calibrated 8-bit ranges clip what no text had.
+#: Lowest allowed SQNR of a single token or row, by the format of matrix products. It must be above that of a fault: a token
+#: whose row of the table is zeros keeps 4 dB (the sum of three tables of equal variance loses one of them:
+#: 10 log10(1 / (2 - 2 sqrt(2/3)))), a token with another token's row keeps 2 dB, and a row that is another row keeps 0 dB. One
+#: rounding to 24, 11 and 8 bits gives 146, 68 and 50 dB; the limits leave room for the rounding errors of all layers in the
+#: worst token of a vocabulary. Calibrated 8-bit ranges clip values that no text of the calibration data had.
 LEAST_DB = {"f32": 90.0, "f16": 40.0, "bf16": 25.0, "int8": 10.0}
-#: Rows of a call on the vocabulary.
+#: Rows in one call of the vocabulary test.
 AT_ONCE = 64
-#: Rows of the longest batch: all lengths for a model that is fast, one in full for others.
+#: Rows of the longest batch: rows of all lengths for tiny models, one row of full length for the full size, which is slower.
 LONG_ROWS = {"tiny": 6, "full": 1}
-#: What an emulator runs of the longest batch, and of the vocabulary, in a minute: the other rows are another CPU's question.
+#: Rows of the longest batch, and of the vocabulary, that an emulated CPU runs in a minute. Other CPUs run the other rows.
 EMULATED_ROWS = 2
-#: Batch sizes of a runtime that compiles a program for every power of two, a second each.
+#: Batch sizes for a runtime that compiles a program for every power of two, which takes a second each.
 COMPILED_SIZES = (1, 5, 17, 65)
-#: Tokens of a row in the batches of all sizes.
+#: Tokens of a row in the test of batch sizes, and how many of them are padding in every other row.
 ROW, PADDING = 12, 4
 Run = Callable[[Inputs], ArrayDict]
 
 
 def each_db(expected: Array, got: Array) -> npt.NDArray[np.float64]:
-    """SQNR in dB of every vector [..., values] of ``got`` against that of ``expected``; -inf where it is not finite."""
+    """SQNR in dB of every vector [..., values] of ``got`` against that of ``expected``; -inf where ``got`` is not finite."""
     error = np.asarray(got, np.float64) - np.asarray(expected, np.float64)
     noise, signal = (np.mean(np.asarray(array, np.float64) ** 2, axis=-1) for array in (error, expected))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -52,7 +53,7 @@ def each_db(expected: Array, got: Array) -> npt.NDArray[np.float64]:
 
 
 def too_far_tokens(expected: Array, run: Run, batch: Inputs, least: float) -> str | None:
-    """Which token of ``batch`` has the worst last hidden state, if that is below ``least``."""
+    """Describes the token of ``batch`` with the worst last hidden state, or returns None if its SQNR is at least ``least``."""
     rows = range(len(batch["input_ids"]))
     parts = [rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE)]
     got = np.concatenate([run(inputs.rows_of(batch, part))["last_hidden_state"] for part in parts])
@@ -65,7 +66,7 @@ def too_far_tokens(expected: Array, run: Run, batch: Inputs, least: float) -> st
 
 
 def too_far_rows(expected: ArrayDict, got: ArrayDict, batch: Inputs, least: float) -> str | None:
-    """Which row of ``batch`` has the worst hidden states or logits, if those are below ``least``."""
+    """Describes the first row of ``batch`` whose hidden states or logits have an SQNR below ``least`` dB, or returns None."""
     scale = float(np.sqrt(np.mean(expected["logits"] ** 2)))
     for row, mask in enumerate(batch["attention_mask"].astype(bool)):
         name = f"row {row}, {mask.sum()} tokens and {(~mask).sum()} of padding"
@@ -81,8 +82,11 @@ def too_far_rows(expected: ArrayDict, got: ArrayDict, batch: Inputs, least: floa
 def too_far_in_company(
     run: Run, batch: Inputs, sizes: Sequence[int], scale: float, mixed_db: float, copies_db: float
 ) -> str | None:
-    """The first row that another batch size changes by more than it may: among others (``mixed_db``), or among copies of itself
-    (``copies_db``), which leave a quantizer's range as it is."""
+    """Describes the first row that another batch size changes too much, or returns None.
+
+    The bound is ``mixed_db`` in a batch of other rows, and ``copies_db`` in a batch of copies of the row, which leaves the
+    range of a dynamic quantizer unchanged.
+    """
     alone = [run(inputs.rows_of(batch, [row])) for row in range(len(batch["input_ids"]))]
     for size in sizes:
         for what, rows, least in (("others", range(size), mixed_db), ("copies", [size % len(alone)] * size, copies_db)):
@@ -104,13 +108,13 @@ Judge = Callable[[Inputs, Sequence[str]], list[str]]
 
 @pytest.fixture
 def judge(variant: Variant, session: Session, yardsticks: Yardsticks) -> Judge | None:
-    """``judge(batch, stages)``: what is wrong of these stages on ``batch``; None where the runtime shows no stage."""
+    """``judge(batch, stages)`` returns the violations of these stages on ``batch``; None if the runtime returns no stages."""
     if REGISTRY.backends[variant.backend].layers is Backend.layers:
         return None
     scales = session.scales() if yardsticks.static(variant) else None
 
     def wrong(batch: Inputs, stages: Sequence[str]) -> list[str]:
-        # Of the vocabulary, embeddings alone are judged: what is behind them would take much longer.
+        # For the vocabulary only the embeddings are tested: the later stages would take much longer.
         yardstick = (yardsticks.only if stages == ["embeddings"] else yardsticks.of)(variant, batch, scales)
         with threadpool_limits(limits=1):
             found = yardstick.stages(session.layers(batch, stages), stages)
@@ -124,7 +128,7 @@ def judge(variant: Variant, session: Session, yardsticks: Yardsticks) -> Judge |
 def test_every_token_of_the_vocabulary(
     harness: Harness, variant: Variant, precision: Precision, session: Session, judge: Judge | None
 ) -> None:
-    """Its embedding, in its own place; where no stage is shown, what becomes of it."""
+    """The embedding of every token is right; if the runtime returns no stages, its last hidden state is."""
     batch = inputs.vocabulary(session.shape)
     if harness.target.emulated:
         batch = inputs.rows_of(batch, range(-EMULATED_ROWS, 0))
@@ -146,7 +150,7 @@ def _part(batch: Inputs, start: int) -> Inputs:
 def test_every_position_and_the_longest_padding(
     harness: Harness, variant: Variant, precision: Precision, session: Session, probes: ArrayDict, judge: Judge | None
 ) -> None:
-    """Stage by stage; and end to end, where a format's own noise leaves something to be seen there."""
+    """Rows up to the model's maximum length are right, stage by stage, and end to end if the format is not int8."""
     rows = LONG_ROWS[variant.size]
     batch = inputs.long_rows(session.shape, probes, min(rows, EMULATED_ROWS) if harness.target.emulated else rows)
     if judge is not None:
@@ -163,8 +167,11 @@ def test_every_position_and_the_longest_padding(
 def test_every_batch_size(
     harness: Harness, variant: Variant, precision: Precision, session: Session, probes: ArrayDict, reference: ArrayDict
 ) -> None:
-    """A row among others as invariance has it, and among copies of itself, where nothing but the order of sums differs: as much
-    as on two CPUs at most."""
+    """A row's outputs do not depend on the batch size, among other rows and among copies of itself.
+
+    Among other rows the bound is that of invariance. Among copies only the order of sums differs, and the bound is that for two
+    CPUs.
+    """
     batch = inputs.text_rows(probes, max(BATCH_SIZES), min(ROW, session.shape.max_length))
     for name in ("attention_mask", "token_type_ids"):  # every other row is padded, so that the mask matters in each batch
         if name in batch:
@@ -182,7 +189,7 @@ PROBES = {"input_ids": np.arange(7, 907).reshape(9, 100), "attention_mask": np.o
 
 
 def right(batch: Inputs) -> dict[str, Any]:
-    """An encoder of embeddings and the mean over a row's tokens."""
+    """A correct encoder: embeddings plus the mean over the tokens of the row."""
     ids, mask = batch["input_ids"], batch["attention_mask"][..., None]
     embedded = WORDS[ids] + POSITIONS[: ids.shape[1]]
     state = embedded + (embedded * mask).sum(1, keepdims=True) / mask.sum(1, keepdims=True)
@@ -198,7 +205,7 @@ def with_ids(change: Callable[[Any], Any]) -> Run:
 
 
 def after_row(number: int, change: Callable[[Any], Any]) -> Run:
-    """Rows from ``number`` on are computed otherwise."""
+    """A run in which ``change`` is applied to the outputs of the rows from ``number`` on."""
 
     def run(batch: Inputs) -> dict[str, Any]:
         return {name: np.concatenate([array[:number], change(array[number:])]) for name, array in right(batch).items()}
@@ -207,7 +214,7 @@ def after_row(number: int, change: Callable[[Any], Any]) -> Run:
 
 
 def windowed(batch: Inputs) -> dict[str, Any]:
-    """No token after the first 128 is attended to."""
+    """A run in which no token after the first 128 is attended to."""
     mask = batch["attention_mask"] * (np.arange(batch["input_ids"].shape[1]) < 128)
     return right({**batch, "attention_mask": mask})
 
@@ -264,7 +271,7 @@ def test_a_position_or_a_tail_that_is_wrong_is_found(run: Run, says: str | None)
     ],
 )
 def test_a_row_that_is_wrong_in_company_is_found(run: Run, says: str | None) -> None:
-    """With the bounds of dynamic int8, the loosest."""
+    """Uses the bounds of dynamic int8, which are the loosest."""
     batch = inputs.text_rows(PROBES, max(BATCH_SIZES), ROW)
     found = too_far_in_company(run, batch, BATCH_SIZES, 1.0, 2, 30)
     assert found is None if says is None else str(found).startswith(says), found

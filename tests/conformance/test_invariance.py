@@ -1,4 +1,4 @@
-"""Properties that hold for every variant, whatever its precision: a row's outputs are its own business."""
+"""Tests properties of every variant and precision: a row's outputs depend only on the tokens of that row."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from fixtures.metrics.arrays import ArrayDict
 
 pytestmark = [pytest.mark.phase("invariance"), pytest.mark.variants(reference=True)]
 Inputs = dict[str, npt.NDArray[np.int64]]
-#: Tokens of a row that is drawn, and columns of padding behind the longest, at most.
+#: Maximum number of tokens of a drawn row, and of padding columns behind the longest row.
 LONGEST, PADDING = 32, 24
 
 
 @st.composite
 def batches(draw: st.DrawFn, most: int = 4) -> tuple[list[list[int]], list[int], int]:
-    """Up to ``most`` rows of raw token numbers, where the second segment of each starts, and extra padding columns."""
+    """Strategy: up to ``most`` rows of raw token numbers, the start of the second segment of each, extra padding columns."""
     rows = draw(st.lists(st.lists(st.integers(5, 2**15), min_size=3, max_size=LONGEST), min_size=1, max_size=most))
     starts = [draw(st.integers(1, len(row))) for row in rows]
     return rows, starts, draw(st.integers(1, PADDING))
@@ -36,11 +36,11 @@ Pad = Callable[[list[list[int]], list[int], int], Inputs]
 
 @pytest.fixture(scope="session")
 def pad_whole(variant: Variant, session: Session, probes: ArrayDict) -> Pad:
-    """``pad_whole(rows, starts, extra)``: model inputs, right-padded to the longest row plus ``extra`` columns.
+    """``pad_whole(rows, starts, extra)`` returns model inputs, right-padded to the longest row plus ``extra`` columns.
 
-    Raw numbers are folded into the vocabulary: any token beside any other. Dynamic int8 gets real text instead (a slice of
-    the probes): its scales follow the largest activation of the tensor, padding included, and three random tokens beside
-    padding lose everything but 4 dB, by design (github.com/microsoft/onnxruntime/issues/10111).
+    Raw numbers are folded into the vocabulary, so any token can follow any other. Dynamic int8 gets real text instead (a slice
+    of the probes): its scales follow the largest activation of the tensor, including padding, and three random tokens with
+    padding agree to only 4 dB, by design (github.com/microsoft/onnxruntime/issues/10111).
     """
     shape = session.shape
     text = probes["input_ids"][probes["attention_mask"] == 1]
@@ -65,8 +65,10 @@ def pad_whole(variant: Variant, session: Session, probes: ArrayDict) -> Pad:
 
 @pytest.fixture(scope="session")
 def pad(session: Session, pad_whole: Pad) -> Pad:
-    """``pad(rows, starts, extra)``: the same within the model's positions. Where these are too few for every batch drawn,
-    rows have half of them at most and padding the rest."""
+    """``pad(rows, starts, extra)`` does the same as ``pad_whole`` within the model's positions.
+
+    If the model has too few positions for a drawn batch, rows use at most half of them and padding the rest.
+    """
     longest = session.shape.max_length
     most = LONGEST if longest >= LONGEST + PADDING else longest // 2
 
@@ -78,7 +80,7 @@ def pad(session: Session, pad_whole: Pad) -> Pad:
 
 @pytest.fixture(scope="session")
 def check(variant: Variant, precision: Precision, reference: ArrayDict) -> Any:
-    """``check(expected, got, masks)``: the same rows, run in two ways, within the precision's own noise."""
+    """``check(expected, got, masks)`` asserts that the same rows, run in two ways, agree within the precision's noise."""
     scale = float(np.sqrt(np.mean(reference["logits"] ** 2)))
     bound = precision.tolerance.invariance_db
 
@@ -97,7 +99,7 @@ def check(variant: Variant, precision: Precision, reference: ArrayDict) -> Any:
 
 @given(batch=batches())
 def test_padding_changes_nothing(session: Session, pad: Pad, check: Any, batch: Any) -> None:
-    """More padding columns."""
+    """More padding columns do not change the outputs."""
     rows, starts, extra = batch
     narrow = pad(rows, starts, 0)
     wide = pad(rows, starts, extra)
@@ -108,7 +110,7 @@ def test_padding_changes_nothing(session: Session, pad: Pad, check: Any, batch: 
 def test_permuting_a_batch_permutes_its_outputs(
     session: Session, pad: Pad, check: Any, batch: Any, data: st.DataObject
 ) -> None:
-    """Rows in another order."""
+    """Rows in another order have the same outputs."""
     inputs = pad(*batch)
     order = np.array(data.draw(st.permutations(range(len(batch[0])))))
     expected = {name: array[order] for name, array in session.run(inputs).items()}
@@ -118,7 +120,7 @@ def test_permuting_a_batch_permutes_its_outputs(
 
 @given(batch=batches())
 def test_a_batch_equals_its_rows_alone(session: Session, pad: Pad, check: Any, batch: Any) -> None:
-    """Rows in company, and each alone and unpadded."""
+    """Rows in a batch have the same outputs as each row alone and unpadded."""
     rows, starts, extra = batch
     inputs = pad(rows, starts, extra)
     together = session.run(inputs)
@@ -130,7 +132,7 @@ def test_a_batch_equals_its_rows_alone(session: Session, pad: Pad, check: Any, b
 
 @given(batch=batches(), noise=st.integers(5, 2**15))
 def test_masked_positions_have_no_influence(session: Session, pad: Pad, check: Any, batch: Any, noise: int) -> None:
-    """Other token ids where the mask is zero."""
+    """Other token ids where the mask is zero do not change the outputs."""
     inputs = pad(*batch)
     mask = inputs["attention_mask"]
     other = 5 + noise % (session.shape.vocabulary - 5)
@@ -140,7 +142,7 @@ def test_masked_positions_have_no_influence(session: Session, pad: Pad, check: A
 
 @given(batch=batches())
 def test_segments_matter_where_the_model_has_them(variant: Variant, session: Session, pad: Pad, batch: Any) -> None:
-    """Exchanged segment ids change the outputs of a model that has them; the others ignore the input."""
+    """Exchanged segment ids change the outputs of a model that has segments; other models ignore the input."""
     inputs = pad(*batch)
     swapped = {**inputs, "token_type_ids": (1 - inputs["token_type_ids"]) * inputs["attention_mask"]}
     a, b = session.run(inputs)["last_hidden_state"], session.run(swapped)["last_hidden_state"]
@@ -150,7 +152,7 @@ def test_segments_matter_where_the_model_has_them(variant: Variant, session: Ses
 
 @given(batch=batches())
 def test_the_same_call_twice_is_bitwise_the_same(variant: Variant, session: Session, pad: Pad, batch: Any) -> None:
-    """No randomness: dropout off, no race in reductions."""
+    """Two runs of the same inputs are identical: dropout is off and reductions have no race."""
     inputs = pad(*batch)
     first, second = session.run(inputs), session.run(inputs)
     for name in first:
@@ -158,14 +160,14 @@ def test_the_same_call_twice_is_bitwise_the_same(variant: Variant, session: Sess
 
 
 def test_thread_count_changes_nothing(session: Session, check: Any, probes: ArrayDict) -> None:
-    """The same rows with the session's threads and with another number of them, which nobody after this test gets."""
+    """Outputs are the same with the session's number of threads and with another; the session's number is restored."""
     expected, other = session.run(probes), 2 if session.threads == 1 else 1
     with session.with_threads(other):
         check(f"{other} thread(s)", expected, session.run(probes), probes["attention_mask"])
 
 
 def test_the_longest_sequence_runs_and_one_more_is_an_error(variant: Variant, session: Session, pad_whole: Pad) -> None:
-    """The model's maximum works; beyond it, one sentence says so."""
+    """A sequence of the maximum length works; a longer one is an error of one sentence."""
     longest = session.shape.max_length
     inputs = pad_whole([list(range(5, 5 + longest))], [longest // 2], 0)
     assert np.isfinite(session.run(inputs)["logits"]).all(), f"{variant.id}: logits at length {longest} are not finite"

@@ -1,4 +1,7 @@
-"""No call leaves a trace in another: results, buffers, the caller's arrays, threads, the process, the place of the file."""
+"""Tests that one inference does not affect another: results, buffers, the caller's arrays, threads and the process.
+
+Also tests that a copy of an artifact in another folder gives identical outputs, and that it is large enough for its weights.
+"""
 
 from __future__ import annotations
 
@@ -25,24 +28,26 @@ from fixtures.timing.roofline import WIDTHS, parameters
 from fixtures.worker import side_effects
 
 pytestmark = [pytest.mark.phase("invariance"), pytest.mark.variants(size="tiny", reference=True)]
-#: What happens every thousandth time happens in CALLS; an emulator would take minutes for them.
+#: Number of calls. 1100 calls detect an error in every thousandth; an emulated CPU would take minutes for them.
 CALLS, CALLS_EMULATED = 1100, 60
-#: Tokens of a row that is run so often.
+#: Tokens of the rows in these calls.
 SHORT = 8
-#: Of a thread more than asked for, what is not yet one: the moment in which one thread has woken another and works on.
+#: Tolerance for the number of busy threads: a thread that has woken another one may still run for a moment.
 THREAD = 0.5
 
 
 def test_no_call_disturbs_another(harness: Harness, variant: Variant, session: Session) -> None:
-    """A thousand calls of three inputs in turn: the same outputs every time, in buffers of their own."""
+    """A thousand calls with three inputs in turn give the same outputs every time, in separate buffers."""
     calls = CALLS_EMULATED if harness.target.emulated else CALLS
     found = session.repeat(timed(session.shape, 1, min(SHORT, session.shape.max_length)), calls)
     assert not found, f"{variant.id}: {'; '.join(found)}"
 
 
 def test_timed_rounds_compute_what_they_are_asked(variant: Variant, session: Session) -> None:
-    """Rounds as a latency has them: every input is new, known ones have their outputs, and nothing is left to be computed when
-    outputs are read (a cache of results and a lazy result are fast, and would be wrong figures)."""
+    """Timed rounds do the whole inference: they neither return cached results nor compute lazily when outputs are read.
+
+    As in a measurement of latency, every input is new, and inputs with known outputs must return these outputs.
+    """
     session.warm_up(*timed(session.shape, 1, min(SHORT, session.shape.max_length)))
     assert len(session.rounds(0.0, at_least=20).seconds) == 20
     try:
@@ -52,7 +57,7 @@ def test_timed_rounds_compute_what_they_are_asked(variant: Variant, session: Ses
 
 
 def test_no_more_threads_work_than_asked_for(variant: Variant, session: Session, probes: Arrays) -> None:
-    """On a batch that is worth sharing, with one thread."""
+    """With one thread, no second thread works on a batch that is large enough to be shared."""
     with session.with_threads(1):
         found = session.busy_threads(probes)
     assert found <= 1 + THREAD, f"{variant.id} was given 1 thread, and {found:.1f} work at a time"
@@ -60,13 +65,13 @@ def test_no_more_threads_work_than_asked_for(variant: Variant, session: Session,
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where copies of artifacts are, the only folder that is read."""
+    """The folder for copies of artifacts, the only folder besides libraries that the confined process can read."""
     return tmp_path_factory.mktemp("alone")
 
 
 @pytest.fixture(scope="session")
 def alone(harness: Harness, place: Path) -> Iterator[Callable[[Variant, int], WorkerProcess]]:
-    """``alone(variant, threads)``: a process for the variant's runtime that reads libraries and copies of artifacts only."""
+    """``alone(variant, threads)`` returns a worker process that can read only libraries and the copies of artifacts."""
     workers: dict[tuple[tuple[str, ...], int], WorkerProcess] = {}
 
     def worker(variant: Variant, threads: int) -> WorkerProcess:
@@ -91,7 +96,7 @@ def test_a_copy_by_itself_in_another_process_is_bitwise_the_same(
     place: Path,
     alone: Callable[[Variant, int], WorkerProcess],
 ) -> None:
-    """Its files somewhere else, where the store cannot be read, nor anything but libraries."""
+    """A copy of the artifact gives identical outputs in a process that can read only this copy and libraries."""
     artifact, copy = harness.artifact(variant), place / variant.id
     shutil.copytree(artifact.path, copy, ignore=shutil.ignore_patterns(MANIFEST))
     try:
@@ -112,7 +117,7 @@ def same_bits(name: str, expected: Arrays, got: Arrays) -> None:
 def test_a_file_has_room_for_its_weights(
     harness: Harness, variant: Variant, precision: Precision, checkpoint: Checkpoint
 ) -> None:
-    """The size in the table is that of files that are there, and no smaller than the weights in their precision."""
+    """The size in the table is that of the existing files, and at least that of the weights in their precision."""
     artifact = harness.artifact(variant)
     there = sum(path.stat().st_size for path in artifact.path.rglob("*") if path.is_file() and path.name != MANIFEST)
     assert artifact.size_mib == there / 2**20, f"{variant.id}: its files have {there / 2**20:.2f} MiB"
@@ -122,7 +127,10 @@ def test_a_file_has_room_for_its_weights(
 
 @pytest.mark.landlock
 def test_a_confined_process_reads_its_folder_and_libraries(tmp_path: Path) -> None:
-    """An artifact with weights elsewhere would be missing them there, however it names their place."""
+    """A confined process cannot read files outside of its folder and the libraries, by any path or link.
+
+    An artifact whose weights are elsewhere would therefore lack them in such a process.
+    """
     inside, outside = tmp_path / "inside", tmp_path / "outside"
     for folder in (inside, outside):
         folder.mkdir()
@@ -159,7 +167,7 @@ def test_a_last_bit_that_differs_is_told() -> None:
 
 
 class Right:
-    """A backend of numpy, for :func:`fixtures.worker.side_effects.faults`."""
+    """A correct backend written in numpy, for :func:`fixtures.worker.side_effects.faults`."""
 
     calls = 0
 

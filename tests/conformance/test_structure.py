@@ -1,4 +1,4 @@
-"""What exporters and quantizers wrote: opset, dynamic axes that are dynamic, fused and quantized nodes, nothing left behind."""
+"""Checks the files that exporters and quantizers wrote: opset, dynamic axes, fused and quantized nodes, external weights."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from fixtures.harness.worker_process import WorkerProcess
 from fixtures.metrics.inputs import token_ids
 
 pytestmark = pytest.mark.phase("build")
-#: QDQ with a scale for each channel: DequantizeLinear has an axis since opset 13.
+#: Lowest opset for QDQ with a scale for each channel: DequantizeLinear has an axis since opset 13.
 PER_CHANNEL_OPSET = 13
-#: TFLite's dense layer.
+#: The operator of TFLite's dense layers.
 DENSE = "FULLY_CONNECTED"
 
 
 def test_two_shapes_run(variant: Variant, session: Session) -> None:
-    """Batch and sequence length are the caller's choice in every artifact, whatever it was traced with."""
+    """Every artifact accepts any batch size and sequence length, not only those of its export."""
     for batch, length in ((1, 7), (3, min(19, session.shape.max_length))):
         outputs = session.run(token_ids(session.shape, batch, length))
         found = {name: array.shape for name, array in outputs.items()}
@@ -60,7 +60,7 @@ def test_the_file_is_what_was_asked_for(harness: Harness, variant: Variant, sess
 
 
 def _asked_opset(harness: Harness, variant: Variant) -> int:
-    """What the lowering asked its exporter for, or the one that the graph it started from was exported by."""
+    """The opset that the lowering requested, or that of the graph from which it started."""
     meta, low = harness.artifact(variant).meta, REGISTRY.lowering(variant)
     if "opset" in meta:
         return int(meta["opset"])
@@ -70,7 +70,7 @@ def _asked_opset(harness: Harness, variant: Variant) -> int:
 
 
 def _check_quantized(where: str, structure: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
-    """As many products in 8 bits as the lowering says, and no dense layer in float that it does not leave so."""
+    """The file has the declared number of products in 8 bits, and only the declared dense layers are in float."""
     assert structure["quantized"] == meta.get("quantized", {DENSE: structure["products"]}), f"{where}: {structure}"
     assert structure["quantized"], f"{where}: nothing in it is quantized"
     if DENSE not in structure["quantized"]:
@@ -79,8 +79,11 @@ def _check_quantized(where: str, structure: Mapping[str, Any], meta: Mapping[str
 
 
 def wrong_formats(found: Mapping[str, Any], computes: str, stores: str, left: int) -> list[str]:
-    """What differs, a line each, from products in ``computes`` and matrices kept in ``stores``. Of 8 bits, ``left`` dense
-    layers may be in float; what else is in float, biases and tables, counts in the size."""
+    """One line for each difference from products in ``computes`` and matrices stored in ``stores``.
+
+    With 8 bits, ``left`` dense layers may be in float. Stored formats are then not checked: biases and tables may be in float,
+    and count in the size.
+    """
     products = dict(found["products"])
     if computes == "int8":
         wrong = {} if sum(count for name, count in products.items() if name != computes) <= left else products
@@ -94,7 +97,10 @@ def wrong_formats(found: Mapping[str, Any], computes: str, stores: str, left: in
 def test_products_and_weights_have_the_format_of_the_name(
     harness: Harness, variant: Variant, precision: Precision, session: Session
 ) -> None:
-    """As the lowering declares them. What it declares by CPU is what a runtime makes of a file in the precision's own."""
+    """Products and stored weights have the formats that the lowering declares.
+
+    If the declared format of products depends on the CPU, the file must have the format of the precision.
+    """
     low, meta = REGISTRY.lowering(variant), harness.artifact(variant).meta
     computes = low.computes if isinstance(low.computes, str) else precision.arithmetic
     stores = low.stores or precision.arithmetic
@@ -136,7 +142,7 @@ def test_a_format_that_is_not_that_of_the_name_is_found(
     ],
 )
 def test_formats_are_those_of_the_graph(tmp_path: Path, kind: str, products: Any, stored: Any) -> None:
-    """Whatever the file is called: a product between two Casts, or behind one DequantizeLinear only, is one in float."""
+    """Formats are read from the graph: a product between two Casts, or behind only one DequantizeLinear, is in float."""
     worker = WorkerProcess("formats", tmp_path / "log", threads=1)
     try:
         found = worker.ask(

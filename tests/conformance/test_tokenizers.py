@@ -1,4 +1,4 @@
-"""Every tokenizer against transformers' fast one: the same ids and segments for the same sentence pairs."""
+"""Tests that every tokenizer returns the ids and segments of transformers' fast one for the same sentence pairs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from fixtures.core.spec import Tokenization
 from fixtures.report.tables import tokenizers as tokenizer_table
 
 pytestmark = pytest.mark.phase("tokenizer")
-#: Longer than any pair here, even where a tiny vocabulary spells words out: nothing is cut.
+#: A maximum length above that of every pair, even with a tiny vocabulary that splits words into letters: nothing is truncated.
 UNCUT = 256
-#: Tokens left for the two sentences of a pair that is cut: less than most pairs have.
+#: Tokens that remain for the two sentences of a truncated pair: fewer than most pairs have.
 BUDGET = 28
 WORDS = st.text(alphabet=string.ascii_letters + string.digits + string.punctuation, min_size=1, max_size=16)
 SENTENCES = st.lists(WORDS, min_size=1, max_size=8).map(" ".join)
@@ -27,7 +27,7 @@ SENTENCES = st.lists(WORDS, min_size=1, max_size=8).map(" ".join)
 def compare(
     tokenization: Tokenization, tokenizer_pool: TokenizerPool, vocabulary: list[str]
 ) -> Callable[[list[Pair], int], None]:
-    """``compare(pairs, max_length)``: this tokenizer's ids are those of the fast one."""
+    """``compare(pairs, max_length)`` asserts that this tokenizer's ids are those of the fast one."""
 
     def check(pairs: list[Pair], max_length: int) -> None:
         expected = tokenizer_pool.reference(tokenization, max_length).encode(pairs)
@@ -39,7 +39,7 @@ def compare(
 
 @pytest.fixture(scope="session")
 def special(tokenization: Tokenization, tokenizer_pool: TokenizerPool) -> int:
-    """How many special tokens a pair gets: 3 for BERT, 4 for RoBERTa."""
+    """The number of special tokens of a pair: 3 for BERT, 4 for RoBERTa."""
     return int(tokenizer_pool.reference(tokenization, UNCUT).encode([("", "")])["attention_mask"].sum())
 
 
@@ -49,7 +49,7 @@ def test_ids_equal_those_of_the_fast_tokenizer(
     pairs: dict[str, list[Pair]],
     compare: Callable[[list[Pair], int], None],
 ) -> None:
-    """All of MRPC's pairs, dev before train, uncut; for tiny models, whose vocabulary is a toy, those of dev."""
+    """All pairs of MRPC, dev before train, without truncation; only dev for tiny models, which have a toy vocabulary."""
     every = pairs["dev"] + (pairs["train"] if tokenization.size == "full" else [])
     longest = max(map(len, rows(tokenizer_pool.reference(tokenization, UNCUT).encode(every))))
     assert longest < UNCUT, f"{tokenization.id}: pairs have up to {longest} tokens: raise UNCUT, or they are cut"
@@ -59,31 +59,31 @@ def test_ids_equal_those_of_the_fast_tokenizer(
 @given(drawn=st.lists(st.tuples(SENTENCES, SENTENCES), min_size=1, max_size=8))
 @example(drawn=[("It was Inc.'s board, 'quoted'", 'the "U.S." paid $1,234.50 (12345 in all)')])
 def test_plain_text_agrees(drawn: list[Pair], compare: Callable[[list[Pair], int], None]) -> None:
-    """ASCII words, digits and punctuation in any order, single spaces between them."""
+    """Ids agree on ASCII words, digits and punctuation in any order, separated by single spaces."""
     compare(drawn, UNCUT)
 
 
 def test_truncation_to_an_even_number_agrees(
     pairs: dict[str, list[Pair]], special: int, compare: Callable[[list[Pair], int], None]
 ) -> None:
-    """The longer sentence of a pair loses tokens first, until both have half of an even number."""
+    """With an even number of tokens, the longer sentence of a pair loses tokens first, until both have half of them."""
     compare(_ascii(pairs["dev"]), special + BUDGET)
 
 
 def test_truncation_to_an_odd_number_agrees(
     pairs: dict[str, list[Pair]], special: int, compare: Callable[[list[Pair], int], None]
 ) -> None:
-    """One sentence gets one token more: the same one everywhere?"""
+    """With an odd number of tokens, every tokenizer gives the extra token to the same sentence."""
     compare(_ascii(pairs["dev"]), special + BUDGET + 1)
 
 
 def _ascii(pairs: list[Pair]) -> list[Pair]:
-    """Pairs without accents and other characters that are a matter of their own."""
+    """The pairs of pure ASCII text, without accents and other special characters."""
     return [(a, b) for a, b in pairs if (a + b).isascii()]
 
 
 def test_what_differs_is_listed() -> None:
-    """The message names the pair, the tokens around the first difference and the lengths."""
+    """The failure message has the pair, the tokens around the first difference and the lengths."""
     mask = [[1, 1, 1], [1, 1, 0]]
     tokens = ["[PAD]", "the", "cat", "##s", "dog"]
     expected, got = (
@@ -98,7 +98,7 @@ def test_what_differs_is_listed() -> None:
 
 
 def test_segments_and_lengths_count_as_differences() -> None:
-    """The same ids with other segments, or with a token missing at the end, are not the same."""
+    """Other segments, or a missing token at the end, count as a difference even if the ids are the same."""
     ids, mask = np.array([[1, 2, 3]]), np.array([[1, 1, 1]])
     whole = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.array([[0, 0, 1]])}
     other = {**whole, "token_type_ids": np.array([[0, 1, 1]])}
@@ -109,7 +109,7 @@ def test_segments_and_lengths_count_as_differences() -> None:
 
 
 def test_the_table_sets_throughput_beside_the_fast_tokenizers() -> None:
-    """One row for each tokenizer that was measured, what is missing as a dash."""
+    """The table has one row for each measured tokenizer, and a dash for a missing figure."""
     figures = {
         "minilm-l6-transformers_fast": {"tokens_per_second": 2e5, "share_pytorch_f32": 0.0123},
         "minilm-l6-transformers_slow": {"tokens_per_second": 5e4, "pair_us": 321.6, "differing": 2, "pairs": 408},

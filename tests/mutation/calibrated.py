@@ -1,5 +1,7 @@
-"""Checkpoints for ``tests.mutation.calibration``, made in a worker process that calls :func:`make`: seeded or published
-weights, fine-tuned by the suite's own job with other hyper-parameters."""
+"""Makes checkpoints for ``tests.mutation.calibration``, in a worker process that calls :func:`make`.
+
+Their weights are seeded or published, and fine-tuned by the suite's job with other hyper-parameters.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ Say = Callable[[str], None]
 
 
 def pairs(say: Say, out: str, mrpc: str | None) -> None:
-    """``train.json`` and ``dev.json`` in the new folder ``out``: MRPC's from the folder ``mrpc``, or the stand-in's."""
+    """Write ``train.json`` and ``dev.json`` into the new folder ``out``: MRPC from the folder ``mrpc``, or the stand-in."""
     partial = Path(f"{out}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
@@ -43,10 +45,10 @@ def make(
     learning_rate: float,
     seed: int,
 ) -> dict[str, Any]:
-    """The checkpoint ``name`` in the folder ``out``, and its ``accuracy`` on the dev pairs of ``learnt_from``.
+    """Make the checkpoint ``name`` in the folder ``out``; returns its ``accuracy`` on the dev pairs of ``learnt_from``.
 
-    It begins as ``base``, fields of ``tests.support.folders.ordinary``, or as the default model's published weights. It is
-    fine-tuned on the first ``train`` pairs of the folder ``learnt_from``, or left as it is (None).
+    It starts from ``base``, fields of ``tests.support.folders.ordinary``, or from the default model's published weights. It is
+    fine-tuned on the first ``train`` pairs of the folder ``learnt_from``; with None it is not trained.
     """
     folder = Path(out)
     if base is not None and learnt_from is None:

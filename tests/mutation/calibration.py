@@ -1,7 +1,7 @@
-"""How often is the suite wrong about right builds? ``python -m tests.mutation.calibration``: other checkpoints, the same tests.
+"""Measures how often the suite fails correct builds, on other checkpoints: ``python -m tests.mutation.calibration``.
 
-Checkpoints are seeded or fine-tuned with other seeds, epochs, learning rates, data and geometries than the suite's own; the
-conformance tests then run on every recommended variant of each, in a pytest of their own, and whatever fails is a false alarm.
+Checkpoints are seeded or fine-tuned with other seeds, epochs, learning rates, data and geometries than those of the suite. The
+conformance tests then run on every recommended variant of each, in a separate pytest process; every failure is a false alarm.
 ``--keep DIR`` keeps checkpoints and JUnit files, and a later call makes only those that are missing.
 """
 
@@ -25,18 +25,21 @@ from fixtures.options.emulation import CPUS
 from fixtures.options.paths import place
 from tests.mutation.detection import CONFORMANCE, collect
 
-#: What is known to fail may not fail with other weights.
+#: With other weights, a known failure may not occur.
 RECOMMENDED = "not test_the_longest and not library_default and not full_integer"
 MRPC, STANDIN = "MRPC", "stand-in"
 EMULATED = ("Haswell", "neoverse-n1")
-#: Those of the suite's own backends that an emulated Python has.
+#: The backends whose packages an emulated Python has.
 ELSEWHERE = "pytorch,torchscript,onnxruntime,onnxruntime_fused,tflite"
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A checkpoint: ``base`` is fields of ``tests.support.folders.ordinary``, None for the default model's published weights;
-    ``data`` what it learns from (nothing: it stays as drawn), the first ``train`` pairs of it (None: all)."""
+    """A checkpoint to be made and tested.
+
+    ``base``: fields of ``tests.support.folders.ordinary``, or None for the default model's published weights. ``data``: the
+    training data; without it, the weights stay random. ``train``: the number of training pairs, None for all.
+    """
 
     name: str
     base: dict[str, Any] | None = field(default_factory=dict)
@@ -48,7 +51,7 @@ class Subject:
 
     @property
     def made(self) -> str:
-        """How it was made, for the table."""
+        """A description of how the checkpoint was made, for the table."""
         what = "minilm-l6" if self.base is None else ", ".join(f"{k} {v}" for k, v in self.base.items()) or "2 x 128"
         if not self.data:
             return f"{what}; as drawn"
@@ -80,7 +83,7 @@ SUBJECTS = (
 
 
 def checkpoint(subject: Subject, keep: Path, mrpc: Path | None) -> Path:
-    """The folder of ``subject`` under ``keep``, trained now if it is not there; beside it ``NAME.json``, what was measured."""
+    """The folder of ``subject`` under ``keep``, made if it does not exist; ``NAME.json`` beside it has its accuracy."""
     folder, said = keep / subject.name, keep / f"{subject.name}.json"
     if said.is_file():
         return folder
@@ -115,7 +118,7 @@ def _pairs(worker: WorkerProcess, data: str, keep: Path, mrpc: Path | None) -> P
 
 
 def chosen(pattern: str, emulated: bool, mrpc: Path | None) -> Iterator[Subject]:
-    """The subjects whose names match, small ones alone for an emulator; what takes MRPC is left out where there is none."""
+    """The subjects whose names match: only small ones for an emulated CPU, and without MRPC none that needs it."""
     for subject in SUBJECTS:
         if not any(fnmatch.fnmatchcase(subject.name, part) for part in pattern.split(",")):
             continue
@@ -126,7 +129,7 @@ def chosen(pattern: str, emulated: bool, mrpc: Path | None) -> Iterator[Subject]
 
 
 def conform(subject: Subject, folder: Path, junit: Path, mrpc: Path | None, workers: int, emulated: str, backends: str) -> None:
-    """Run the conformance tests on every recommended variant of ``subject``, evaluated on what it learnt from."""
+    """Run the conformance tests on every recommended variant of ``subject``, with accuracy on its own training task."""
     options = [f"--checkpoint={subject.name}={folder}", "-k", RECOMMENDED]
     if subject.data == MRPC:
         options.append(f"--mrpc={mrpc}")
@@ -139,7 +142,7 @@ def conform(subject: Subject, folder: Path, junit: Path, mrpc: Path | None, work
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train, test, write the page; 1 if a right build failed."""
+    """Train, test, write the page; returns 1 if a correct build failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation.calibration", description=__doc__.split("\n")[0])
     parser.add_argument(
         "--keep",
@@ -170,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for subject in subjects:
         folder, junit = checkpoint(subject, keep, mrpc), _junit(keep, subject, asked.emulated)
         conform(subject, folder, junit, mrpc, asked.workers, asked.emulated, backends)
-    from tests.mutation.calibration_page import results, write  # which is made of this module's names
+    from tests.mutation.calibration_page import results, write  # that module imports from this one
 
     found = results((s, keep / f"{s.name}.json", _junit(keep, s, asked.emulated)) for s in subjects)
     write(asked.page, found, asked.emulated)

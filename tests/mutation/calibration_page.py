@@ -1,4 +1,4 @@
-"""The tables of docs/calibration.md: what the conformance tests said of right builds, and what their figures left."""
+"""Writes the tables of docs/calibration.md: false alarms of the conformance tests, and margins of their figures."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tests.mutation.calibration import Subject
 from tests.mutation.detection import Finding, read, sentence
 from tests.mutation.detection_page import conditions
 
-#: How a figure is called that is a distance to its bound; negative is beyond.
+#: Figures with this word in their name are distances from a bound; a negative one is beyond the bound.
 MARGIN = "margin"
-#: Figures against the float64 reference, where no bound is named.
+#: Figures against the float64 reference, which have no margin, and their column headings.
 PLAIN = {"logits_db": "worst logits, dB", "hidden_db": "worst hidden state, dB"}
 
 
 @dataclass(frozen=True)
 class Result:
-    """What the tests said of one checkpoint, whose ``accuracy`` is None if it never learnt."""
+    """The results of the tests on one checkpoint; ``accuracy`` is None if it did not learn the task."""
 
     subject: Subject
     accuracy: float | None
@@ -32,7 +32,7 @@ class Result:
 
     @property
     def right(self) -> list[Finding]:
-        """Variants that are no known failure."""
+        """The findings of variants that are not known failures."""
         return [finding for finding in self.findings if not finding.known]
 
     @property
@@ -41,7 +41,7 @@ class Result:
 
     @property
     def failures(self) -> list[str]:
-        """What each variant with a false alarm fails, in the words of the tests."""
+        """One line for each failure: the variant, the test and the first 120 characters of its message."""
         return [
             f"{'-'.join(filter(None, finding.cell))}: {test}, {sentence(text)[:120]}"
             for finding in self.right
@@ -54,7 +54,7 @@ class Result:
 
 
 def results(files: Iterable[tuple[Subject, Path, Path]]) -> list[Result]:
-    """Of each subject, what its JSON and its JUnit file say; SystemExit for a run that tested nothing."""
+    """The result of each subject, from its JSON and its JUnit file; SystemExit for a run without tests."""
     found = []
     for subject, said, junit in files:
         findings = tuple(read(junit, subject.name))
@@ -65,7 +65,7 @@ def results(files: Iterable[tuple[Subject, Path, Path]]) -> list[Result]:
 
 
 def checkpoints(found: Sequence[Result]) -> str:
-    """One row for each checkpoint, and their sum."""
+    """A table with one row for each checkpoint, and a row with their sums."""
     rows: dict[str, dict[str, Any]] = {
         result.subject.name: {
             "made": result.subject.made, "accuracy": None if result.accuracy is None else 100 * result.accuracy,
@@ -87,13 +87,13 @@ def checkpoints(found: Sequence[Result]) -> str:
 
 
 def alarms(found: Sequence[Result]) -> str:
-    """Every false alarm, or that there was none."""
+    """A list of all false alarms, or "None."."""
     lines = [f"- {result.subject.name}, {failure}" for result in found for failure in result.failures]
     return "\n".join(lines) or "None."
 
 
 def margins(found: Sequence[Result]) -> str:
-    """For each precision the worst of every figure over all checkpoints, and whose it is."""
+    """A table with the worst value of every figure over all checkpoints, by precision, with its checkpoint and backend."""
     every = [(result.subject.name, finding) for result in found for finding in result.right if finding.figures]
     names = [name for name in dict.fromkeys(n for _, f in every for n in f.figures) if MARGIN in name or name in PLAIN]
     rows = {}
@@ -112,7 +112,7 @@ def margins(found: Sequence[Result]) -> str:
 
 
 def write(page: Path, found: Sequence[Result], emulated: str) -> None:
-    """Renew the tables of ``page``: those of this machine, or of the CPU that was emulated."""
+    """Update the tables of ``page`` for this machine, or for the ``emulated`` CPU."""
     suffix = f"_{emulated}" if emulated else ""
     blocks: dict[str, Callable[[], str]] = {
         f"conditions{suffix}": conditions,

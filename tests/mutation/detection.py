@@ -1,7 +1,7 @@
-"""Which test catches which fault, with the figure: ``python -m tests.mutation.detection`` renews docs/detection.md.
+"""Measures which test catches which fault and updates docs/detection.md: ``python -m tests.mutation.detection``.
 
-The suite's own tests run in a pytest of their own on every faulty cell (``tests.mutation.faults``) and on the right ones beside
-them; what they said is read from its JUnit file. ``--keep DIR`` keeps these files, and a later call makes only the rest.
+The suite's tests run in a separate pytest process on every faulty cell (``tests.mutation.faults``) and on the correct cells;
+their results are read from its JUnit file. ``--keep DIR`` keeps these files, and a later call makes only the missing ones.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ CONFORMANCE = tuple(
 )
 ONCE = ("-p", "tests.mutation.faults.stopping")
 ON_TINY = (*ONCE, "--models=bert-base-cased", "--size=tiny")
-#: Every backend and precision on a tiny BERT; on the fine-tuned default model, which has labels to flip, what int8 can hide.
+#: One run for each backend, with all precisions, on a tiny BERT. (FULL has the int8 builds of the fine-tuned default model,
+#: whose labels can flip.)
 TINY = {
     f"tiny-{name}": (*CONFORMANCE, *ON_TINY, f"--backends={name}", "-k", "not first_epoch")
     for name, backend in load().backends.items() if not backend.optional_provider  # which few builds of a runtime have
@@ -38,7 +39,7 @@ FULL = (
     *CONFORMANCE, *ONCE, "--models=minilm-l6", "--size=full",
     "-k", f"({' or '.join(CELLS)}) and not test_the_longest and not reduce_range",
 )  # fmt: skip
-#: What each fault changes where nothing hides it, and one of each precision's.
+#: The run that measures the effect of every fault in PyTorch f32.
 EFFECTS = ("tests/mutation/effects.py", *ON_TINY, "-k", "pytorch-f32-fault and not first_epoch")
 RUNS = {"effects": EFFECTS, "tokenizers": TOKENIZERS, **TINY, "full": FULL}
 CASE = re.compile(r"(?P<test>\w+)\[(?P<variant>.+?)(-(single|padded))?\]$")
@@ -47,9 +48,12 @@ BUILD = "build"
 
 @dataclass
 class Finding:
-    """What the tests said of one variant or tokenizer: ``failures`` by test (``build`` where it was refused before any), each
-    its message, and the ``figures`` that they recorded; ``files``: the test's module. ``fault`` is empty for a right one;
-    ``harmless`` names what was changed in it that is no fault."""
+    """The results of the tests for one variant or tokenizer.
+
+    ``failures``: the message of each test that failed (``build`` if the build failed before any test ran). ``files``: the
+    module of each such test. ``figures``: the figures that the tests recorded. ``fault``: the injected fault, empty for a
+    correct variant. ``harmless``: the injected harmless change.
+    """
 
     backend: str
     precision: str
@@ -68,7 +72,7 @@ class Finding:
 
     @property
     def verdict(self) -> str:
-        """The first test that failed, or nothing."""
+        """The first test that failed, or an empty string."""
         return next(iter(self.failures), "")
 
 
@@ -111,7 +115,7 @@ def _note(finding: Finding, test: str, case: ElementTree.Element) -> None:
 
 
 def sentence(text: str) -> str:
-    """What a failure says, without the frame that pytest and a worker process put around it."""
+    """The message of a failure, without the text that pytest and a worker process add around it."""
     text = text.split("\n")[0]
     text = re.sub(r'^failed on setup with "fixtures\.errors\.\w+: ', "", text)
     text = re.sub(r"^(AssertionError|RemoteError|\w*Error): ", "", text)
@@ -119,9 +123,9 @@ def sentence(text: str) -> str:
 
 
 def collect(junit: Path, *arguments: str, workers: int, **environment: str) -> None:
-    """Run the tests that ``arguments`` choose in a pytest of their own, if ``junit`` does not exist yet.
+    """Run the tests that ``arguments`` select in a separate pytest process, if ``junit`` does not exist.
 
-    SystemExit with the end of what it said if it could not run them.
+    Raises SystemExit with the end of pytest's output if it could not run them.
     """
     if junit.exists():
         return
@@ -135,7 +139,7 @@ def collect(junit: Path, *arguments: str, workers: int, **environment: str) -> N
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Inject, read, write the page."""
+    """Inject the faults, read the results, write the page."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation.detection", description=__doc__.split("\n")[0])
     parser.add_argument(
         "--keep", type=Path, default=Path("detection"), metavar="FOLDER", help="JUnit files (default: detection)"
@@ -164,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     files = {name: asked.keep / f"{name}.xml" for name in RUNS}
     if asked.only or not all(path.exists() for path in files.values()):
         return
-    from tests.mutation.detection_page import write  # which is made of this module's names
+    from tests.mutation.detection_page import write  # that module imports from this one
 
     write(asked.page, files)
 

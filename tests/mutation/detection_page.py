@@ -1,4 +1,4 @@
-"""The tables of docs/detection.md: which test caught which fault, what no bound can see, how far bounds are from both sides."""
+"""Writes the tables of docs/detection.md: the test that caught each fault, undetectable faults, margins of bounds."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ LETTERS = {"test_structure": "S", "test_extents": "X", "test_state": "T", "test_
 PACKAGES = ("torch", "transformers", "onnxruntime", "tensorflow", "ai-edge-litert")
 MISSED = "missed: it is as large as int8's own error on this model; the float build that such a cell starts from is caught"
 Findings = Sequence[Finding]
-#: How far the stage that comes nearest to its bound lies above it (``fixtures.harness.assessment``).
+#: The figure for the stage that is nearest to its bound: its distance from the bound in dB (``fixtures.harness.assessment``).
 MARGIN = "stage_margin_db"
 
 
 def letter(finding: Finding) -> str:
-    """What caught it, in the legend of the page."""
+    """The letter of what caught the fault, as the legend of the page explains it; "-" if nothing did."""
     verdict = finding.verdict
     if not verdict:
         return "-"
@@ -41,22 +41,22 @@ def letter(finding: Finding) -> str:
 
 
 def faulty(findings: Iterable[Finding]) -> list[Finding]:
-    """Those of injected faults."""
+    """The findings of injected faults."""
     return [finding for finding in findings if finding.fault]
 
 
 def right(findings: Iterable[Finding]) -> list[Finding]:
-    """Those of builds that nobody changed, but for known failures."""
+    """The findings of unchanged builds, without known failures."""
     return [f for f in findings if not f.fault and not f.harmless and f.precision and not f.known]
 
 
 def harmless(findings: Iterable[Finding]) -> list[Finding]:
-    """Those of what only looks like a fault."""
+    """The findings of harmless changes."""
     return [finding for finding in findings if finding.harmless]
 
 
 def grid(findings: Findings) -> str:
-    """Faults by backends (or tokenizers); in a cell, the precisions behind the letter of what caught them."""
+    """A table of faults by backends (or tokenizers); a cell has the letter of what caught the fault, with the precisions."""
     cells: dict[str, dict[str, dict[str, list[str]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for finding in findings:
         cells[finding.fault or finding.harmless][finding.backend][letter(finding)].append(finding.precision)
@@ -74,7 +74,7 @@ def _cell(entry: tuple[str, list[str]]) -> str:
 
 
 def counts(tiny: Findings, full: Findings, tokenizers: Findings) -> str:
-    """What was injected, caught and missed, and the false alarms, run by run."""
+    """A table with the numbers of injected, caught and missed faults and of false alarms, by run."""
     rows = {}
     for name, found in (("tiny", tiny), ("full", full)):
         rows[SUBJECTS[name]] = _counted(faulty(found), right(found))
@@ -94,7 +94,7 @@ def _counted(injected: Findings, built: Findings) -> dict[str, int]:
 
 
 def unseen(effects: Findings, tiny: Findings, full: Findings) -> str:
-    """What no bound sees, with its effect: alone on PyTorch f32, and on labels."""
+    """A table of faults that no test caught, with their effect in PyTorch f32 and on labels, and the reason."""
     groups: dict[tuple[str, str], list[Finding]] = defaultdict(list)
     for finding in faulty((*tiny, *full)):
         if not finding.failures:
@@ -120,7 +120,7 @@ def unseen(effects: Findings, tiny: Findings, full: Findings) -> str:
 
 
 def _alone(findings: Findings, fault: str, figure: str) -> float | None:
-    """An SQNR (dB) in PyTorch f32, whose own noise is far below."""
+    """The SQNR (dB) of a fault in PyTorch f32, whose rounding noise is much smaller than the fault's effect."""
     cell = ("pytorch", "f32")
     return next((f.figures.get(figure) for f in findings if f.fault == fault and f.cell[:2] == cell), None)
 
@@ -130,7 +130,7 @@ def _most(findings: Findings) -> float | None:
 
 
 def effect(effects: Findings) -> str:
-    """What each fault changes in PyTorch f32, in the order of the faults."""
+    """A table with the effect of each fault in PyTorch f32, in the order of the faults."""
     rows = {SAYS[finding.fault]: finding.figures for finding in faulty(effects) if finding.figures}
     columns = [
         Column("fault", identity),
@@ -141,7 +141,7 @@ def effect(effects: Findings) -> str:
 
 
 def sensitivity(findings: Findings) -> str:
-    """For each precision: the right build that comes nearest to a stage's bound, and the mildest fault beyond one."""
+    """A table by precision: the correct build that is nearest to a stage's bound, and the mildest fault beyond one."""
     rows = {}
     for name in PRECISIONS:
         built, beyond = (
@@ -165,7 +165,7 @@ def sensitivity(findings: Findings) -> str:
 
 
 def words(findings: Findings) -> str:
-    """Every fault of ONNX Runtime in the words of the test that caught it."""
+    """A table with the message of the test that caught each fault of ONNX Runtime."""
     rows = {}
     for finding in (f for f in faulty(findings) if f.backend == "onnxruntime"):
         verdict = finding.verdict
@@ -175,14 +175,14 @@ def words(findings: Findings) -> str:
 
 
 def conditions() -> str:
-    """Machine and versions of the run."""
+    """One line with date, machine and versions of the run."""
     machine, today = this_machine(), datetime.datetime.now(datetime.UTC).date()
     made = ", ".join(f"{name} {version}" for name, version in versions(PACKAGES).items())
     return f"Run on {today}: {machine.cpu}, {machine.cores} cores, Python {platform.python_version()}, {made}."
 
 
 def write(page: Path, files: Mapping[str, Path]) -> None:
-    """Renew the tables of ``page`` from the JUnit files of all runs of ``tests.mutation.detection``."""
+    """Update the tables of ``page`` from the JUnit files of all runs of ``tests.mutation.detection``."""
     runs = {name: read(path, SUBJECTS["full" if name == "full" else "tiny"]) for name, path in files.items()}
     tiny, full = [f for name, found in runs.items() if name.startswith("tiny-") for f in found], runs["full"]
     blocks: dict[str, Callable[[], str]] = {

@@ -1,6 +1,7 @@
-"""What each fault of ``tests.mutation.faults`` changes, apart from any bound, for ``test_faults.py`` and ``detection.py``.
+"""Measures how much each fault of ``tests.mutation.faults`` changes outputs, for ``test_faults.py`` and ``detection.py``.
 
-Inputs are such that every fault shows: the probes, a batch of 40 rows, the vocabulary's last ids on every position.
+The inputs are chosen so that every fault has an effect: the probes, a batch of 40 rows, and the vocabulary's last ids at every
+position.
 """
 
 from __future__ import annotations
@@ -20,14 +21,15 @@ from tests.mutation.faults import states
 from tests.mutation.faults.spec import HARMLESS, PREFIX
 
 ROWS, LENGTH = 40, 16
-#: Rounding in another order: what float32 keeps of a function that is computed otherwise.
+#: Lowest SQNR, in dB, of a harmless change in float32: the same function, computed with other roundings.
 SAME_DB = 100.0
-#: Those of a session's state, which no single call shows (``test_faults.py`` has them), and what ONNX Runtime takes out.
+#: Faults without an effect on a single call: those of a session's state (``test_faults.py`` tests them), and those that ONNX
+#: Runtime removes.
 SILENT = {fault.recipe for fault in states.FAULTS} | {"fault_dropout"}
 
 
 def stress(shape: Shape, probes: ArrayDict) -> Iterator[ArrayDict]:
-    """Batches on which each fault shows, one after the other; the first two have one shape, as an earlier call has."""
+    """Batches on which every fault has an effect; the first two have the same shape, for faults that reuse an earlier call."""
     yield probes
     yield {name: np.ascontiguousarray(array[::-1]) for name, array in probes.items()}
     many = token_ids(shape, ROWS, min(LENGTH, shape.max_length))
@@ -40,7 +42,7 @@ def stress(shape: Shape, probes: ArrayDict) -> Iterator[ArrayDict]:
 
 
 def effect(right: ArrayDict, wrong: ArrayDict, mask: np.ndarray) -> float:
-    """The lower SQNR of both outputs in dB, of real tokens alone; rows that only one of them has count as lost."""
+    """The lower SQNR of both outputs in dB, over real tokens; rows that only one of the arrays has count as lost."""
     real = mask.astype(bool)
     hidden = right["last_hidden_state"], wrong["last_hidden_state"]
     return min(sqnr(right["logits"], wrong["logits"]), sqnr(hidden[0][real], hidden[1][real]))
@@ -48,7 +50,7 @@ def effect(right: ArrayDict, wrong: ArrayDict, mask: np.ndarray) -> float:
 
 @pytest.fixture(scope="session")
 def beside() -> dict[Variant, list[ArrayDict]]:
-    """What right variants give, each computed once."""
+    """The outputs of correct variants, each computed once."""
     return {}
 
 
@@ -70,7 +72,7 @@ def test_effect(
     probes: ArrayDict,
     record_property: Callable[[str, object], None],
 ) -> None:
-    """A fault changes outputs somewhere, what is harmless in float32 nowhere."""
+    """Every fault changes outputs on some input, and a harmless change in float32 on none."""
     found = [
         effect(right, session.run(inputs), inputs["attention_mask"])
         for right, inputs in zip(_right(beside, harness, variant, probes), stress(session.shape, probes), strict=True)

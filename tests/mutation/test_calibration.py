@@ -1,4 +1,4 @@
-"""The pieces of ``python -m tests.mutation.calibration``: what is trained once, what JUnit files say, the tables."""
+"""Tests the parts of ``python -m tests.mutation.calibration``: checkpoints are made once, JUnit files are read, tables."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_bad_options_are_sentences(tmp_path: Path, capsys: pytest.CaptureFixture
 
 @pytest.mark.backend("pytorch")
 def test_a_checkpoint_is_made_once(tmp_path: Path) -> None:
-    """As drawn, which takes seconds; a second call finds it."""
+    """An untrained checkpoint is made in seconds, and a second call reuses it."""
     subject = Subject("drawn", {"num_hidden_layers": 1, "hidden_size": 32, "intermediate_size": 32})
     made = checkpoint(subject, tmp_path, None)
     before = (made / "model.safetensors").stat().st_mtime_ns

@@ -1,4 +1,4 @@
-"""Does the suite catch what it claims to catch? Some faults, injected for real; ``tests.mutation.detection`` injects all."""
+"""Tests that the suite detects faults, on a selection of them; ``tests.mutation.detection`` injects all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fixtures.store.store import Request, Store
 from tests.mutation.detection import CONFORMANCE, ONCE, PLUGIN, SUBJECTS, Finding, collect, read, sentence
 from tests.mutation.faults.unseen import reason
 
-#: Every fault once, on ONNX Runtime and one tokenizer, and what int8, f16 and PyTorch have of their own.
+#: Every fault once, on ONNX Runtime and one tokenizer, and the faults that only int8, f16 or PyTorch can have.
 CHOSEN = (
     "onnxruntime-f32-fault", "int8_static-fault_mask", "int8_static-fault_zero", "int8_static-fault_per", "int8_static-fault_r",
     "int8_static-fault_prev", "int8_static-fault_other_row", "f16-fault_mask_o", "pytorch-f32-fault_dropout",
@@ -31,7 +31,7 @@ QUICK = (
 
 @pytest.fixture(scope="module")
 def findings(tmp_path_factory: pytest.TempPathFactory, settings: Settings, harness: Harness) -> list[Finding]:
-    """What the suite's own tests say of QUICK, in a pytest of its own."""
+    """The results of the suite's tests on QUICK, from a separate pytest process."""
     junit = tmp_path_factory.mktemp("detection") / "quick.xml"
     options = (f"--artifacts={harness.store.root}", *([f"--mrpc={settings.mrpc}"] if settings.mrpc else []))
     collect(junit, *QUICK, *options, workers=1, **PLUGIN)
@@ -39,7 +39,7 @@ def findings(tmp_path_factory: pytest.TempPathFactory, settings: Settings, harne
 
 
 def test_every_fault_is_caught_or_declared_unseen(findings: list[Finding]) -> None:
-    """What nobody caught is in the table of what no bound can see, and what was caught is not."""
+    """A fault is in the table of undetectable faults if and only if no test caught it."""
     faulty = [finding for finding in findings if finding.fault]
     assert len(faulty) > 25, [finding.cell for finding in findings]
     caught = {(f.fault, f.backend, f.precision): bool(f.failures) for f in faulty}
@@ -50,7 +50,7 @@ def test_every_fault_is_caught_or_declared_unseen(findings: list[Finding]) -> No
 
 
 def test_right_variants_beside_them_raise_no_alarm(findings: list[Finding]) -> None:
-    """The same tests on the builds that nobody broke."""
+    """The same tests pass on unchanged builds."""
     right = [finding for finding in findings if not finding.fault and not finding.known]
     alarms = {finding.cell: finding.failures for finding in right if finding.failures}
     assert right
@@ -58,7 +58,10 @@ def test_right_variants_beside_them_raise_no_alarm(findings: list[Finding]) -> N
 
 
 def test_what_hides_below_the_noise_is_found_by_its_name(findings: list[Finding]) -> None:
-    """int8 without an attention mask keeps 16 dB end to end, more than some right builds do; its attention does not."""
+    """int8 without an attention mask is detected by its attention stage.
+
+    End to end it agrees to 16 dB, more than some correct builds do.
+    """
     found = {(f.fault, f.precision): sentence(f.failures[f.verdict]) for f in findings if f.fault and f.failures}
     assert re.search(r"attention: the (median|worst) (position|channel)", found["mask_ignored", "int8_static"])
     assert re.search(r"logits: the (median|worst) position", found["other_row", "int8_static"])
@@ -87,7 +90,7 @@ HARMS: dict[Callable[[Path, Path], None], str] = {
 @pytest.mark.phase("build")
 @pytest.mark.variants(size="tiny")
 def test_a_broken_artifact_is_never_served(harness: Harness, variant: Variant, tmp_path: Path) -> None:
-    """Of every backend, the artifact as it is in the store: with a bit that flipped, or another one under the right name."""
+    """The store refuses an artifact with a flipped bit, and one of another checkpoint under the right name."""
     artifact = harness.artifact(variant)
     other = harness.artifact(REGISTRY.reference(variant.model, variant.size))
     request = Request(artifact.manifest["name"], artifact.manifest["inputs"])

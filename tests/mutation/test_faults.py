@@ -1,4 +1,4 @@
-"""The faults themselves: each is what it says, and changes outputs. Whether a test notices is for ``test_detection.py``."""
+"""Tests the faults: each has the effect that it describes. ``test_detection.py`` tests that the suite detects them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.mutation.faults import FAULTS, states
 from tests.mutation.faults.runtimes import HIDDEN, SessionFault, heeding
 
 SHAPE = Shape(2, 2, 4, 8, 100, 16, 0, ("input_ids", "attention_mask"))
-#: One cell that shows nearly all of them, and what int8, f16 and a session at hand have of their own.
+#: One cell that can have nearly all faults, and the faults that only int8, f16 or a PyTorch session can have.
 CHOSEN = (
     "onnxruntime-f32-fault", "onnxruntime-f32-harmless", "int8_dynamic-fault_scales", "onnxruntime-f16-fault_in",
     "pytorch-f32-fault_clip",
@@ -25,7 +25,7 @@ CHOSEN = (
 
 
 class Echo(Backend):
-    """Outputs are the ids: what a fault makes of them is seen at once."""
+    """A backend whose outputs are the ids, so that the effect of a fault on them can be read directly."""
 
     threads = computed = 0
 
@@ -44,7 +44,7 @@ class Echo(Backend):
 
 
 def opened(name: str) -> Any:
-    """A session with the fault of a state that has this name."""
+    """A session with the fault of this name."""
     fault = next(fault for fault in FAULTS if fault.name == name and isinstance(fault, SessionFault))
     made = heeding(Echo, {fault.recipe: fault})()
     made.load(Path(), {"session": fault.recipe}, SHAPE, 2)
@@ -57,7 +57,7 @@ def ids(first: int, length: int = 4) -> dict[str, Any]:
 
 
 def ran(session: Any, inputs: dict[str, Any]) -> float:
-    """The first value of the hidden state: the first id."""
+    """Runs a call and returns the first value of the hidden state, which is the first id."""
     return float(session.outputs(session.invoke(session.prepare(inputs)))[HIDDEN][0, 0, 0])
 
 
@@ -103,7 +103,7 @@ def test_results_are_cached_and_lazy() -> None:
 
 
 def test_names_are_told_apart() -> None:
-    """One recipe, one sentence; what is harmless carries another prefix."""
+    """All faults of one recipe have the same sentence; the recipes of faults and of harmless changes differ."""
     says: dict[str, set[str]] = {}
     for fault in FAULTS:
         says.setdefault(fault.recipe, set()).add(fault.says)

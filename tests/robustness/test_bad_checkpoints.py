@@ -1,4 +1,4 @@
-"""Checkpoints of users, as real folders: what works, and what is refused in a sentence before anything of it could run."""
+"""Tests users' checkpoints in real folders: good ones work, bad ones are refused in one sentence before any code runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.nested import run
 
 FAMILIES = ("bert", "distilbert", "ibert")
 QUALITY = ("bench/test_quality.py", "--backends=pytorch", "--precisions=f32", "--no-fine-tune")
-#: Folders that the whole suite takes as they are.
+#: Folders that the suite accepts.
 STORED = {WEIGHTS, "config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json"}
 GOOD = (
     "plain", "three-labels", "other-vocabulary", "few-positions", "encoder-only", "f16", "bf16", "sharded", "vocab-txt", "both",
@@ -49,19 +49,19 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copied(folders: Path, tmp_path: Path) -> Callable[[str], Path]:
-    """``copied(name)``: a folder to be changed."""
+    """``copied(name)`` returns a copy of a folder, which the test may change."""
     return lambda name: Path(shutil.copytree(folders / name, tmp_path / name))
 
 
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Models that a test registers are forgotten."""
+    """Removes the models that a test registered."""
     monkeypatch.setattr(REGISTRY, "models", dict(REGISTRY.models))
 
 
 @pytest.fixture(scope="module")
 def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
-    """One worker process for every folder that only a framework can judge; its hub is a folder of ``home``."""
+    """One worker process for all folders that only a framework can check; its hub cache is a folder of ``home``."""
     home = tmp_path_factory.mktemp("hub")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_HOME", str(home))
@@ -72,7 +72,7 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
 
 
 def job(worker: WorkerProcess, function: str, out: Path, **arguments: Any) -> Any:
-    """What a job of fixtures/worker/jobs/checkpoint.py makes of a folder or a hub id, in ``out``."""
+    """Runs a job of fixtures/worker/jobs/checkpoint.py on a folder or a hub id; the result is in ``out``."""
     out.mkdir()
     given_ = {"out": str(out), "family": "distilbert", "labels": 2, "seed": 1, **arguments}
     return worker.ask("call", timeout=120, target=f"fixtures.worker.jobs.checkpoint:{function}", arguments=given_)["value"]
@@ -83,7 +83,7 @@ def shard(folder: Path) -> Path:
 
 
 def redirect(folder: Path) -> None:
-    """The index names a file outside of the folder, which is there."""
+    """Makes the index name an existing file outside of the folder."""
     name = shard(folder).name
     shard(folder).rename(folder.parent / "stray.safetensors")
     index = folder / INDEX
@@ -171,7 +171,7 @@ def test_names_and_sources_that_will_not_do(folders: Path, tmp_path: Path) -> No
 
 @pytest.mark.usefixtures("registry")
 def test_links_to_a_checkpoint_are_followed(folders: Path, tmp_path: Path) -> None:
-    """The hub's cache consists of nothing else."""
+    """A folder of links works, as in the hub's cache, which consists of links."""
     (tmp_path / "link").symlink_to(folders / "plain")
     (tmp_path / "files").mkdir()
     for path in (folders / "plain").iterdir():
@@ -182,7 +182,7 @@ def test_links_to_a_checkpoint_are_followed(folders: Path, tmp_path: Path) -> No
 @examples(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_no_file_of_a_folder_makes_the_check_fail_otherwise(folders: Path, tmp_path: Path, data: st.DataObject) -> None:
-    """Any of the JSON files changed in any way, or the weights' header: refused in one line, or a configuration."""
+    """After any change of a JSON file or the weights' header, the check refuses the folder in one line or accepts it."""
     folder = tmp_path / "folder"
     if not folder.exists():
         shutil.copytree(folders / "sharded", folder)
@@ -225,7 +225,7 @@ def test_what_only_a_framework_sees_is_a_sentence_too(
 
 
 def test_a_pickle_of_the_hub_is_read_as_weights_and_never_run(worker: WorkerProcess, folders: Path, tmp_path: Path) -> None:
-    """The worker process unpickles tensors and nothing else; what a plain ``torch.load`` would run leaves no trace."""
+    """The worker process unpickles only tensors: code that a plain ``torch.load`` would run does not run."""
     home = worker.log.parent
     for name in ("pickle", "malicious"):
         shutil.copytree(folders / name, cached(home, "model", f"someone/{name}"), dirs_exist_ok=True)
@@ -239,7 +239,7 @@ def test_a_pickle_of_the_hub_is_read_as_weights_and_never_run(worker: WorkerProc
 
 
 def test_folders_of_every_kind_are_brought_into_the_store(worker: WorkerProcess, folders: Path, tmp_path: Path) -> None:
-    """Each becomes one file of safetensors in float32 and a tokenizer, and nothing else of it comes along."""
+    """Each folder becomes one file of safetensors in float32 and a tokenizer; no other file is copied."""
     for name in GOOD:
         made = job(worker, "copy", tmp_path / name, source=str(folders / name))
         assert made == {"trained_head": name != "encoder-only", "labels": 3 if name == "three-labels" else 2}, name
@@ -251,10 +251,10 @@ def test_folders_of_every_kind_are_brought_into_the_store(worker: WorkerProcess,
 
 
 def test_a_folder_with_everything_unusual_goes_through_the_suite(folders: Path, settings: Settings, tmp_path: Path) -> None:
-    """Three labels, half precision, shards, another vocabulary as vocab.txt, few positions, a pickle and code beside it.
+    """A folder with three labels, half precision, shards, a vocab.txt, few positions, a pickle and code can be used.
 
-    It agrees with its own reference; three labels have no accuracy on a task of two, which the skip says; and a latency takes
-    no more positions than there are.
+    It agrees with its own reference. Accuracy is skipped, because the task has two labels. Latency uses no more positions than
+    the model has.
     """
     data = [f"--mrpc={settings.mrpc}"] if settings.mrpc else []
     arguments = (*QUALITY, "bench/test_latency.py", f"--checkpoint=odd={folders / 'odd'}", *data)
@@ -269,7 +269,7 @@ def test_a_folder_with_everything_unusual_goes_through_the_suite(folders: Path, 
 
 
 def test_what_the_terminal_shows_is_a_sentence(folders: Path, settings: Settings, tmp_path: Path) -> None:
-    """Refused at the start where the files show it; in the test where a worker process had to look, without a frame of ours."""
+    """The terminal shows one sentence and no traceback, at the start of the run or in the test that needs a worker process."""
     store = f"--artifacts={tmp_path}"
     early = run(*QUALITY, f"--checkpoint=mine={folders / 'pickle'}", store)
     assert early.returncode == 4

@@ -1,4 +1,4 @@
-"""The commands beside pytest, with arguments that they cannot use: one line after the usage, and not 0."""
+"""Tests that the commands besides pytest refuse bad arguments: the usage, one line, and an exit code other than 0."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.nested import run
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """``python -m ...`` in the project's folder."""
+    """Runs ``python -m ...`` in the project's folder."""
     command = [sys.executable, "-m", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
@@ -52,7 +52,7 @@ def test_bad_arguments_are_one_sentence(arguments: tuple[str, ...], said: str) -
 
 
 def test_a_taken_port_is_said(tmp_path: Path) -> None:
-    """With a graph to show, made by hand."""
+    """A port that is in use is an error of one line, with a hand-made graph to show."""
     artifact(tmp_path / "sample-0123456789abcdef", "sample")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

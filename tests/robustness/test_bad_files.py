@@ -1,4 +1,4 @@
-"""Files that somebody gives to be compared, expected or shown: a sentence that names the file, or figures."""
+"""Tests bad files for --compare, --expect-outputs and bench.report: an error of one sentence names the file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BASE = Variant("sample", "tiny", "pytorch", "f32")
 
 
 def refusal(make: Callable[[], object]) -> str | None:
-    """What ``make`` says is wrong, or None; an exception of another kind fails the test."""
+    """The message of the error that ``make`` raises, or None; an exception of another type fails the test."""
     try:
         make()
     except SuiteError as error:
@@ -40,7 +40,7 @@ def refusal(make: Callable[[], object]) -> str | None:
 
 
 def page(file: Path) -> None:
-    """What ``python -m bench.report`` does, but for the pictures."""
+    """Does what ``python -m bench.report`` does, without the pictures."""
     write.render(write.page(runs.read_all([file])))
 
 
@@ -65,7 +65,7 @@ def test_a_file_is_shown_or_refused_by_its_name(tmp_path: Path, made: bytes) -> 
 @examples(max_examples=8, suppress_health_check=CHECKS)
 @given(made=documents(small(), most=3))
 def test_so_is_one_of_several(tmp_path: Path, made: bytes) -> None:
-    """A history of three runs, one of them changed."""
+    """The same for a history of three runs, one of which is changed."""
     (tmp_path / "a.json").write_text(json.dumps(small()), encoding="utf-8")
     (tmp_path / "b.json").write_bytes(made)
     later = changed(small(), [(("datetime",), "set", "2026-02-02T03:04:05")])
@@ -91,7 +91,7 @@ def test_a_stored_run_is_compared_with_or_refused_by_its_name(tmp_path: Path, ma
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
-    """The folder of --save-outputs with one recording."""
+    """A folder of --save-outputs with one recording."""
     shape = Shape(2, 2, 128, 512, 1000, 64, 0, ("input_ids", "attention_mask"))
     arrays = {"logits": np.ones((2, 2)), "last_hidden_state": np.ones((2, 3, 4))}
     inputs = {"input_ids": np.ones((2, 3), np.int64), "attention_mask": np.ones((2, 3), np.int64)}
@@ -134,7 +134,7 @@ def test_a_recording_is_expected_or_refused_by_its_folder(recording: Path, data:
 
 
 def test_the_command_says_so_and_writes_nothing(tmp_path: Path) -> None:
-    """Real runs of ``python -m bench.report``: 2 and one line, whatever is no run; nothing is left in the folder."""
+    """``python -m bench.report`` on files that are not runs exits with 2 and one line, and writes nothing."""
     file, out = tmp_path / "a\nb.json", tmp_path / "out"
     for made in (NO_JSON[6], NO_JSON[-2], NO_JSON[-1]):
         file.write_bytes(made)

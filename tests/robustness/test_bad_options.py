@@ -1,4 +1,4 @@
-"""Every option with values that nobody would give on purpose: one sentence, or settings that can be used."""
+"""Tests every option with bad values: each gives an error of one sentence, or settings that can be used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fixtures.harness.harness import Harness
 from fixtures.options.settings import GROUP, Settings, read_settings
 from tests.support.nested import run
 
-#: What stands for a file, a folder, and something that is not there, in the folder where options are read.
+#: Names of a file, a folder and a missing path in the folder in which options are read.
 FILE, FOLDER, MISSING, LOCKED, LOOP = PLACES = ("a-file", "a-folder", "not-there", "a-file/below", "a-loop")
 ODD = (
     "", " ", ",", ", ,", "=", "==", "a=", "=b", "a=b", "-", "--", "%", "5%", "nan", "nan%", "inf", "-inf", "1e400", "-1",
@@ -36,14 +36,14 @@ TEXT = st.text(st.characters(exclude_characters="/~.", codec=None), max_size=12)
 
 
 def options(config: pytest.Config) -> list[argparse.Action]:
-    """The group's options, as the parser of this very run has them."""
+    """The options of the suite, as this run's parser has them."""
     parser = config._parser.optparser
     return next(list(group._group_actions) for group in parser._action_groups if group.title == GROUP)
 
 
 @pytest.fixture
 def reading(pytestconfig: pytest.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], Settings]:
-    """``reading(arguments)``: the settings that a command line gives in a folder with the PLACES, or UsageError."""
+    """``reading(arguments)`` returns the settings of a command line in a folder with the PLACES, or raises UsageError."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(REGISTRY, "models", dict(REGISTRY.models))
     for name in os.environ:
@@ -67,12 +67,12 @@ def reading(pytestconfig: pytest.Config, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def names(config: pytest.Config) -> list[str]:
-    """Those that take a value."""
+    """The names of options that take a value."""
     return [option.option_strings[0] for option in options(config) if option.nargs != 0]
 
 
 def refusal(make: Callable[[], object]) -> str:
-    """What ``make`` says that the user should mend, or nothing; an exception of another kind fails the test."""
+    """The message of the usage error that ``make`` raises, or ""; an exception of another type fails the test."""
     try:
         make()
     except (pytest.UsageError, argparse.ArgumentError, SuiteError) as error:
@@ -81,7 +81,7 @@ def refusal(make: Callable[[], object]) -> str:
 
 
 def is_one_sentence(text: str) -> bool:
-    """Whether it fits a terminal; argparse's own ("argument --threads: invalid int value: 'x'") quotes what was given."""
+    """True for one line of 10 to 1300 characters, and for argparse's own messages, which quote the given value."""
     return text.startswith("argument --") or (10 < len(text) < 1300 and text.isprintable())
 
 
@@ -111,7 +111,7 @@ def test_every_option_is_tried_with_every_odd_value(
 @examples(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(text=st.sampled_from(ODD) | TEXT)
 def test_anything_may_be_compared_with(harness: Harness, reading: Callable[[list[str]], Settings], text: str) -> None:
-    """``--compare`` is understood, or refused in one line (the plugin shows it through ``one_line``)."""
+    """Any value of ``--compare`` is accepted or refused in one line (the plugin prints it with ``one_line``)."""
     said = refusal(lambda: Baseline(text, harness))
     assert not said or is_one_sentence(one_line(said)), repr(said)
 
@@ -149,7 +149,7 @@ def test_what_is_said(
 
 
 def test_the_terminal_shows_the_sentence_and_nothing_else(tmp_path: Path) -> None:
-    """Real runs: exit code 4, one line (argparse's own refusal has two more, with the files it read)."""
+    """Real runs exit with code 4 and one line (argparse's errors have two more lines, with the files that it read)."""
     (tmp_path / FILE).touch()
     for arguments, lines in (
         ((f"--save-outputs={tmp_path / FILE}",), 1),
@@ -166,7 +166,7 @@ def test_the_terminal_shows_the_sentence_and_nothing_else(tmp_path: Path) -> Non
 
 
 def test_options_keep_their_older_names(reading: Callable[[list[str]], Settings]) -> None:
-    """Scripts that were written for them go on."""
+    """Older names of options still work, so that existing scripts do."""
     older = reading(["--against=onnxruntime-f32", "--gate=5%", "--budget=7"]).comparing
     newer = reading(["--compare=onnxruntime-f32", "--fail-if-slower=5%", "--max-seconds=7"]).comparing
     assert older == newer

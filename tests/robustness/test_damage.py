@@ -1,4 +1,4 @@
-"""An artifact that was replaced, linked elsewhere or made unreadable: noticed, said and built again, never followed."""
+"""Tests artifacts that were replaced, linked elsewhere or made unreadable: the store reports them and builds them again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OTHER = Request("other", {"weights": "other"})
 
 
 def put(place: Path, make: Callable[[Path], Any]) -> None:
-    """Something else in the place of a file or folder."""
+    """Puts something else in the place of a file or folder."""
     if place.is_dir():
         shutil.rmtree(place)
     else:
@@ -46,7 +46,7 @@ def without(field: str) -> Callable[[Path], None]:
 
 
 def outside(name: str) -> Callable[[Path], None]:
-    """The same bytes, but somewhere else: they may change without anybody's knowledge."""
+    """Links to the same bytes outside of the store, which could change without the store noticing."""
 
     def harm(folder: Path) -> None:
         elsewhere = folder.parent.parent / Path(name).name
@@ -88,7 +88,7 @@ def said() -> list[str]:
 
 @pytest.fixture
 def later(tmp_path: Path, said: list[str]) -> Callable[[], Store]:
-    """A store of another run over the same folder."""
+    """The store of another run, with the same folder."""
     return lambda: Store(tmp_path / "store", "run", said.append)
 
 
@@ -105,7 +105,7 @@ def test_what_is_not_the_artifact_is_noticed_and_built_again(later: Callable[[],
 
 
 def test_another_artifact_under_this_name_is_noticed(later: Callable[[], Store], said: list[str]) -> None:
-    """Whole and consistent in itself, but built from other inputs."""
+    """An artifact that is complete and consistent, but built from other inputs, is refused."""
     store = later()
     made, other = store.get(REQUEST, build), store.get(OTHER, build)
     shutil.rmtree(made.path)
@@ -140,7 +140,7 @@ def test_a_build_that_leaves_no_file_has_failed(later: Callable[[], Store], leav
 
 @pytest.fixture
 def nobody() -> Iterator[Path]:
-    """A folder of one whom files can refuse: of nobody, if root runs the tests."""
+    """A folder of a user whom file permissions restrict. If root runs the tests, this test runs as the user nobody."""
     place = Path(tempfile.mkdtemp())
     root = os.geteuid() == 0
     if root:

@@ -1,4 +1,4 @@
-"""A disk that is full: one sentence whoever was writing, nothing half-written, and never an error inside pytest."""
+"""Tests a full disk: an error of one sentence, no half-written files, and no internal error of pytest."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
      "writes_to_its_log", "fills_the_disk_and_crashes"],
 )  # fmt: skip
 def test_a_child_that_fills_the_disk_is_one_sentence(disk: Path, job: str) -> None:
-    """Whatever its library calls it."""
+    """A worker process that fills the disk gives an error of one sentence, whatever error its library raises."""
     store = Store(disk, "run", print)
     worker = WorkerProcess(job, store.run / "worker.log", threads=1)
     request = Request("thing", {"job": job})
@@ -59,7 +59,7 @@ def test_a_child_that_fills_the_disk_is_one_sentence(disk: Path, job: str) -> No
 
 
 def session_of_a_store(root: Path) -> None:
-    """Everything that the parent writes."""
+    """Does everything that the parent process writes in a session."""
     store = Store(root, "run", lambda text: None)
     store.record("row", variant="x", figures={"text": "x" * 3000})
     store.get(dying.REQUEST, dying.build)
@@ -71,7 +71,10 @@ def session_of_a_store(root: Path) -> None:
 
 @pytest.mark.mounts
 def test_a_parent_that_fills_the_disk_is_one_sentence_wherever_it_comes_to_its_end(disk: Path) -> None:
-    """With room for 0, 1, 2, ... pages of 4 KiB until it is enough, which for a failed build takes a MiB."""
+    """The parent process gives an error of one sentence wherever the disk becomes full.
+
+    The disk has room for 0, 1, 2, ... pages of 4 KiB until the session succeeds; for a failed build that takes a MiB.
+    """
     outcomes = []
     for pages in (*range(25), 400):
         for entry in disk.iterdir():
@@ -137,7 +140,7 @@ def test_a_json_that_does_not_fit_is_one_sentence(disk: Path, tmp_path: Path) ->
 
 
 def test_a_limit_on_the_size_of_files_is_one_sentence(tmp_path: Path) -> None:
-    """``ulimit -f``, which shared machines set; the worker process inherits it."""
+    """A limit set with ``ulimit -f``, as on shared machines, gives an error of one sentence; worker processes inherit it."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     store = Store(tmp_path, "run", print)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, limits[1]))

@@ -1,4 +1,4 @@
-"""``python -m scripts.emulate``: what it says when apt or pip cannot serve, and that it leaves nothing behind."""
+"""Tests ``python -m scripts.emulate`` if apt or pip fails: it prints the reason and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scripts.emulate import pins
 
 
 def emulate(folder: Path, apt: str, *cpus: str) -> subprocess.CompletedProcess[str]:
-    """The script with an ``apt-get`` of our own (a shell script) and an empty cache."""
+    """Runs the script with a fake ``apt-get`` (a shell script) and an empty cache."""
     tools = folder / "tools"
     tools.mkdir(exist_ok=True)
     (tools / "apt-get").write_text(f"#!/bin/sh\n{apt}\n", encoding="utf-8")
@@ -54,7 +54,7 @@ def test_an_unknown_cpu_is_refused() -> None:
 
 
 def test_the_pins_are_exact_and_those_of_the_current_stack() -> None:
-    """Names that current.txt pins have its version on that architecture; every other one its own."""
+    """All pins are exact; onnxruntime has the version of current.txt, and torch the one for this architecture."""
     found = dict(pin.split("==") for pin in pins(CPUS["neoverse-n1"]))
     assert found["torch"] == "2.10.0"
     current = (ROOT / "requirements" / "current.txt").read_text(encoding="utf-8")

@@ -1,4 +1,8 @@
-"""A hub that is gone, slow or talks nonsense: seeded weights and the stand-in, said aloud; a sentence for who named it."""
+"""Tests a hub that is unreachable, slow or returns garbage.
+
+The suite then uses seeded weights and the stand-in data and says so; a checkpoint that the user named is an error of one
+sentence.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +23,13 @@ from fixtures.store.store import Store
 from tests.support import hub
 from tests.support.nested import run
 
-#: Seconds that a hub is given for an answer here, and that everything may then take.
+#: Seconds until a request to the hub times out in these tests, and the limit for the whole operation.
 PATIENCE, SANE = 1, 30
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny DistilBERT as the hub would have it."""
+    """A folder with a tiny DistilBERT, like a repository of the hub."""
     out = tmp_path_factory.mktemp("hub") / "distilbert"
     config = REGISTRY.models["distilbert-base-cased"].configuration("tiny")
     arguments = {"out": str(out), "family": "distilbert", "config": config, "lowercase": False, "seed": 1}
@@ -39,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store in which seeded weights are made once."""
+    """The folder of a store in which seeded weights are made once."""
     return tmp_path_factory.mktemp("store")
 
 
@@ -52,7 +56,7 @@ def said() -> list[str]:
 def make(
     settings: Settings, place: Path, tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Harness]]:
-    """``make(address, chosen)``: a harness of that hub, online, with a small model of it and nothing in its caches."""
+    """``make(address, chosen)`` returns an online harness for that hub, with one small model and empty caches."""
     small = dataclasses.replace(
         REGISTRY.models["distilbert-base-cased"], name="small", hub_id="somebody/small",
         config=REGISTRY.models["distilbert-base-cased"].configuration("tiny"),
@@ -77,7 +81,7 @@ def make(
 
 
 def test_a_hub_that_works_serves_its_weights(make: Callable[..., Harness], folder: Path, said: list[str]) -> None:
-    """What the faults below are measured against."""
+    """With a working hub, the weights come from the hub; the tests below use a faulty one."""
     with hub.serve(folder) as address:
         made = make(address, chosen="somebody/else").checkpoint("small", "full")
     assert made.origin == "hub somebody/else", said
@@ -121,7 +125,7 @@ def test_a_hub_with_a_fault_leads_to_seeded_weights_and_to_a_sentence_for_who_na
 
 
 def test_a_hub_that_never_answers_costs_a_session_seconds(folder: Path, tmp_path: Path) -> None:
-    """The data fall back, said in the header; the checkpoint that was asked for is an error of its tests."""
+    """The data fall back to the stand-in, which the header says; tests of the requested checkpoint are errors."""
     arguments = ("--checkpoint=distilbert-base-cased=somebody/small", "--backends=pytorch", "--precisions=f32",
                  "--size=full", f"--artifacts={tmp_path / 'store'}")  # fmt: skip
     with hub.silent() as address:

@@ -1,6 +1,6 @@
-"""Ctrl-C or SIGTERM at any moment: no process lives on, no lock is held, nothing half-made stays, and the next run works.
+"""Tests Ctrl-C and SIGTERM at any moment: no process, lock or half-made file remains, and the next run works.
 
-However these tests were started: a shell without job control ignores SIGINT for what it starts in the background.
+The tests also work if this pytest ignores SIGINT, as a background process of a shell without job control does.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CTRL_C, KILL_INT, TERM = "Ctrl-C", "SIGINT", "SIGTERM"
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store that has the data, which every session looks for."""
+    """A store that contains the data, which every session needs."""
     store = tmp_path_factory.mktemp("filled") / "store"
     assert run("tests/meta/core/test_machine.py", f"--artifacts={store}").returncode == 0
     return store
@@ -44,7 +44,7 @@ def wait_until(what: str, condition: Callable[[], object]) -> None:
 
 @contextmanager
 def in_the_background() -> Iterator[None]:
-    """What starts here starts as from ``nohup pytest &`` in a script: with SIGINT ignored."""
+    """Starts processes as ``nohup pytest &`` in a script does: with SIGINT ignored."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
@@ -56,7 +56,7 @@ def in_the_background() -> Iterator[None]:
 def lingering(
     moment: str, workers: int, tmp_path: Path, seconds: int = 300, start: Callable[..., list[str]] = command
 ) -> Iterator[subprocess.Popen[str]]:
-    """A session of its own, by the command line ``start``, that has come to ``moment`` and would stay there for minutes."""
+    """A separate pytest session, started by ``start``, that has reached ``moment`` and would wait there for minutes."""
     mark = tmp_path / "mark"
     environment = surroundings(
         LINGER_AT=moment, LINGER_MARK=str(mark), LINGER_SECONDS=str(seconds), LINGER_OUT=str(tmp_path), PYTHONUNBUFFERED="1"
@@ -74,7 +74,7 @@ def lingering(
 
 
 def send(session: subprocess.Popen[str], how: str) -> None:
-    """Ctrl-C on a terminal goes to every process of the session; ``kill`` to one."""
+    """Sends the signal: like Ctrl-C on a terminal to every process of the session, or like ``kill`` to one."""
     if how == CTRL_C:
         os.killpg(session.pid, signal.SIGINT)
     else:
@@ -111,7 +111,7 @@ def test_so_it_is_where_this_session_runs_in_the_background(how: str, tmp_path: 
 
 
 def in_this_state(*arguments: str) -> list[str]:
-    """A pytest that handles signals as it was started to: ``command`` lets nobody ignore them."""
+    """Starts pytest with the signal handling of this process; ``command`` would reset ignored signals."""
     return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
 
 
@@ -122,7 +122,7 @@ def test_a_session_in_the_background_ends_by_sigterm(tmp_path: Path, filled: Pat
 
 
 def test_a_session_in_the_background_is_not_interrupted_and_no_child_of_it(tmp_path: Path, filled: Path) -> None:
-    """Ctrl-C on the terminal is meant for another program then."""
+    """A session in the background and its worker processes ignore Ctrl-C, which is meant for another program."""
     shutil.copytree(filled, tmp_path / "store")
     with in_the_background(), lingering("run", 0, tmp_path, seconds=1, start=in_this_state) as session:
         send(session, CTRL_C)
@@ -132,7 +132,7 @@ def test_a_session_in_the_background_is_not_interrupted_and_no_child_of_it(tmp_p
 
 
 def assert_nothing_is_left(session: subprocess.Popen[str], how: str, store: Path) -> None:
-    """End ``session`` and look for what it leaves; then the same session runs to its end."""
+    """Ends ``session`` and asserts that it leaves nothing; then asserts that the same session runs to its end."""
     family = psutil.Process(session.pid).children(recursive=True)
     send(session, how)
     told, _ = session.communicate(timeout=PATIENCE)

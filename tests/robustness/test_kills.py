@@ -1,4 +1,4 @@
-"""The process that works on the store, killed at every step: nothing half-done is served, and nothing stays behind."""
+"""Tests the store after a process is killed at every step of its work: no partial artifact is used, nothing is left."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Work = Callable[[Path], None]
 
 
 def killed(work: Work, start: Path | None, place: Path) -> Iterator[tuple[int, Path]]:
-    """A store for each step of ``work``, which begins with a copy of ``start``, as the kill at that step left it."""
+    """Yields, for each step of ``work``, a copy of the store ``start`` after the process was killed at that step."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pytest", "tests.support.dying"])  # each worker process then begins in a few milliseconds
     for step in range(1, 2000):
@@ -46,7 +46,7 @@ def filled(tmp_path: Path) -> Path:
 
 
 def mended(root: Path, label: str) -> Store:
-    """A later run on ``root``, which serves the artifact whole."""
+    """Asserts that a later run on ``root`` returns the complete artifact."""
     store = Store(root, "later", lambda text: None)
     served = store.get(dying.REQUEST, dying.build)
     assert damage(served.path, dying.REQUEST.key) is None, label
@@ -74,7 +74,7 @@ def test_a_damaged_artifact_is_never_served_after_a_kill_at_any_step_of_mending_
 
 
 def test_a_failure_is_remembered_whole_or_not_at_all_after_a_kill_at_any_step(tmp_path: Path) -> None:
-    """Another process of the same run, a worker beside the killed one, goes on."""
+    """After the kill, another process of the same run, such as another xdist worker, gets the failure of the build."""
     for step, root in killed(dying.fails, None, tmp_path):
         beside = Store(root, "killed", lambda text: None)
         with pytest.raises(Crash, match="SIGSEGV"):
@@ -84,7 +84,7 @@ def test_a_failure_is_remembered_whole_or_not_at_all_after_a_kill_at_any_step(tm
 
 
 def test_what_a_killed_removal_left_is_swept_by_the_next(filled: Path, tmp_path: Path) -> None:
-    """Also where nobody ever asks for that artifact again."""
+    """The next removal deletes the files left by a killed one, even if the artifact is never requested again."""
     for step, root in killed(dying.prunes, filled, tmp_path):
         store = Store(root, "later", lambda text: None)
         prune(store, 0)

@@ -1,4 +1,4 @@
-"""Processes that die, run out of memory or hang at each moment; sessions that share a store; clocks that jump."""
+"""Tests processes that die, run out of memory or hang at any moment, sessions that share a store, and clocks that jump."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def shop(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def build(shop: Harness, job: str, heavy: bool = False) -> Artifact:
-    """What a job of tests/support/mishaps.py builds, by way of the harness's worker processes and the store."""
+    """Builds with a job of tests/support/mishaps.py, through the harness's worker processes and the store."""
     request = Request(job, {"job": job}, heavy)
     return shop.store.get(request, lambda out: shop.pool.job(job, f"tests.support.mishaps:{job}", heavy=heavy, out=str(out)))
 
 
 def no_child_of(parent: psutil.Process, before: set[int]) -> None:
-    """Wait until every process that came since ``before`` is gone."""
+    """Waits until every process that was started after ``before`` has ended."""
     deadline = time.monotonic() + 10
     while left := [process for process in parent.children(recursive=True) if process.pid not in before]:
         assert time.monotonic() < deadline, f"{left} live on"
@@ -115,7 +115,7 @@ def test_a_fault_of_a_runtime_is_one_sentence_and_the_artifact_stays(
 
 @pytest.mark.nightly
 def test_two_sessions_and_eight_workers_on_one_store_build_each_artifact_once(tmp_path: Path) -> None:
-    """Real sessions at the same time, one of eight workers; every test of both passes."""
+    """Two real sessions at the same time, one with eight xdist workers, build each artifact once and pass every test."""
     arguments = ("tests/conformance/test_agreement.py", "--models=distilbert-base-cased", "--size=tiny",
                  "--backends=onnxruntime",
                  "--precisions=f32", "-k", "padded", f"--artifacts={tmp_path}", "--threads=1", "-v")  # fmt: skip
@@ -139,7 +139,7 @@ def test_two_sessions_and_eight_workers_on_one_store_build_each_artifact_once(tm
 def test_pruning_spares_what_a_living_run_uses_however_the_clock_jumps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int
 ) -> None:
-    """The clock is set while one run lives; another ends, and a third, which was killed, does not count."""
+    """Pruning keeps the artifacts of a living run even if the clock jumps, and removes those of an ended run."""
     living, ended = Store(tmp_path, "living", print), Store(tmp_path, "ended", print)
     used = living.get(dying.REQUEST, dying.build)
     unused = ended.get(Request("unused", {"of": "nobody"}), dying.build)

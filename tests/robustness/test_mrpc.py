@@ -1,4 +1,4 @@
-"""The user's MRPC with something wrong in it: one sentence with file and line, before anything runs."""
+"""Tests errors in the user's MRPC files: each gives one sentence with file and line before any test runs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ GOOD = [f"{i % 2}\t{i}\t{i + 1}\tThe company sold {i} shares .\tOn Monday {i} sh
 
 
 def folder(place: Path, train: bytes | str, dev: bytes | str | None = None) -> Path:
-    """MRPC with these files; a good dev.tsv unless another is given."""
+    """Writes an MRPC folder with these files, and a good dev.tsv unless another is given."""
     for name, content in (("train.tsv", train), ("dev.tsv", "\n".join([HEADER, *GOOD]) if dev is None else dev)):
         (place / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     return place
 
 
 def row_17(row: str) -> str:
-    """A file whose 17th line is ``row``."""
+    """The text of a file whose 17th line is ``row``."""
     return "\n".join([HEADER, *GOOD[:15], row, *GOOD[15:]]) + "\n"
 
 
@@ -93,7 +93,7 @@ def test_glues_own_test_file_has_no_labels_and_is_passed_over(tmp_path: Path) ->
 
 
 def test_quotes_carriage_returns_and_a_byte_order_mark_are_no_fault_and_change_nothing(tmp_path: Path) -> None:
-    """What passes the check is what the worker process reads, row by row."""
+    """Such files pass the check, and the worker process reads the same rows."""
     odd = '1\t3\t4\t"Unbalanced , he said .\tIt\'s 5" long ; NA , null and \N{LINE SEPARATOR} too .'
     text = "\N{ZERO WIDTH NO-BREAK SPACE}" + "\r\n".join([HEADER, odd, "", *GOOD])
     place = folder(tmp_path, text)

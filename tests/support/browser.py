@@ -1,4 +1,4 @@
-"""A report in a real browser, headless: what is wrong with a page, said by ``python -m tests.support.browser INDEX.html``."""
+"""Opens a report in a headless browser and prints its problems: ``python -m tests.support.browser INDEX.html``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 375, "height": 760}
 
 
 class Opened:
-    """A page that is open; ``trouble`` grows with what the console and the network say."""
+    """An open page; ``trouble`` collects messages of the console and network requests."""
 
     def __init__(self, page: Any, index: Path) -> None:
         self.page = page
@@ -31,7 +31,7 @@ class Opened:
             self.trouble.append(f"network: {request.url[:200]}")
 
     def open_everything(self) -> None:
-        """Unfold what is folded and draw every chart, as somebody who scrolls through would."""
+        """Unfold all sections and draw every chart, as for a reader who scrolls through the page."""
         self.page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
         for place in self.page.locator(".chart").all():
             place.scroll_into_view_if_needed()
@@ -41,7 +41,7 @@ class Opened:
             )  # fmt: skip
 
     def columns_that_do_not_sort(self) -> list[str]:
-        """Click and type on the header of every column of every table; those whose cells are not in order afterwards."""
+        """Sorts by every column of every table, with the mouse and the keyboard; returns the columns that are not in order."""
         found: list[str] = self.page.evaluate(
             """async () => {
                 const wrong = [];
@@ -64,13 +64,13 @@ class Opened:
         return found
 
     def wider_than_the_screen(self) -> bool:
-        """Whether the page as a whole scrolls sideways."""
+        """True if the page as a whole scrolls sideways."""
         return bool(self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"))
 
 
 @contextmanager
 def launched() -> Iterator[Any]:
-    """A browser of its own, headless."""
+    """A new headless browser."""
     from playwright.sync_api import sync_playwright
 
     arguments = ["--disable-gpu", "--disable-background-networking"]
@@ -86,13 +86,13 @@ def launched() -> Iterator[Any]:
 
 @contextmanager
 def opened(index: Path, viewport: Any = None, scheme: Any = "light") -> Iterator[Opened]:
-    """``index`` in a browser of its own."""
+    """``index``, opened in a new browser."""
     with launched() as browser:
         yield Opened(browser.new_page(viewport=viewport or DESKTOP, color_scheme=scheme), index)
 
 
 def problems(index: Path) -> list[str]:
-    """What is wrong with a page: on a desktop, on a phone, in the dark."""
+    """The problems of a page on a desktop, on a phone, and in the dark theme."""
     found = [] if index.stat().st_size < 5e6 else [f"{index.stat().st_size / 1e6:.1f} MB"]
     for viewport, scheme in ((DESKTOP, "light"), (PHONE, "light"), (DESKTOP, "dark")):
         with opened(index, viewport, scheme) as page:

@@ -1,4 +1,4 @@
-"""Copies of this checkout's code, to be changed."""
+"""Makes copies of this checkout's code, which tests may change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CODE = ("conftest.py", "pytest.ini", "pyproject.toml", "fixtures", "tests", "ben
 
 
 def copied(root: Path) -> Path:
-    """The code of this checkout in the new folder ``root``."""
+    """Copy the code of this checkout into the new folder ``root``."""
     root.mkdir()
     for name in CODE:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
@@ -20,7 +20,7 @@ def copied(root: Path) -> Path:
 
 
 def edit(path: Path, old: str, new: str) -> None:
-    """Replace ``old`` in a file that has it."""
+    """Replace ``old``, which must occur in the file."""
     text = path.read_text(encoding="utf-8")
     assert old in text, f"{path} has no {old!r}"
     path.write_text(text.replace(old, new), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A backend whose native code kills the process, in its build or in its first inference; loaded by ENCODER_PARITY_PLUGINS."""
+"""A backend that kills its worker process in the build or in the first inference; loaded by ENCODER_PARITY_PLUGINS."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Crashing(Backend):
 
 @lowering("crashing", "f32", "build")
 def build(job: Job) -> dict[str, Any]:
-    """Killed while it writes, as by the kernel for want of memory."""
+    """Is killed while it writes, as the kernel does when memory is exhausted."""
     mishaps.is_killed(print, str(job.out))
     return {}
 
 
 @lowering("crashing", "f32", "invoke")
 def invoke(job: Job) -> dict[str, Any]:
-    """Builds well and dies when it is run."""
+    """Builds, and crashes when it is run."""
     (job.out / "model.bin").write_bytes(b"model")
     return {}

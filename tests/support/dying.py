@@ -1,4 +1,4 @@
-"""Work on a store in a process that kills itself at its n-th step: a line of the store's code, or a call to the file system."""
+"""Works on a store in a process that kills itself at its n-th step: a line of the store's code or a file system call."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SOURCES = tuple(f"fixtures{os.sep}{name}.py" for name in ("store", "integrity", 
 
 
 def build(out: Path) -> Mapping[str, Any]:
-    """A payload of two files."""
+    """Build a payload of two files."""
     (out / "model.bin").write_bytes(b"0123456789" * 100)
     (out / "deep").mkdir()
     (out / "deep" / "more.bin").write_bytes(b"x")
@@ -34,18 +34,18 @@ def crash(out: Path) -> Mapping[str, Any]:
 
 
 def builds(root: Path) -> None:
-    """Build what nobody has built."""
+    """Build an artifact that does not exist."""
     Store(root, "killed", lambda text: None).get(REQUEST, build)
 
 
 def rebuilds(root: Path) -> None:
-    """Build again what is damaged."""
+    """Build a damaged artifact again."""
     (root / REQUEST.folder / "model.bin").write_bytes(b"?")
     builds(root)
 
 
 def fails(root: Path) -> None:
-    """Remember a build that failed."""
+    """Record a failed build."""
     try:
         Store(root, "killed", lambda text: None).get(FAILING, crash)
     except Crash:
@@ -53,7 +53,7 @@ def fails(root: Path) -> None:
 
 
 def prunes(root: Path) -> None:
-    """Take away an artifact that nobody uses."""
+    """Remove an artifact that no run uses."""
     os.utime(root / REQUEST.folder / MANIFEST, (0, 0))
     prune(Store(root, "killed", lambda text: None), 0)
 

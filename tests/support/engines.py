@@ -1,4 +1,4 @@
-"""Jobs about PyTorch's quantized engines; called in real childes."""
+"""Jobs about PyTorch's quantized engines, which run in worker processes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def product(say: Any) -> dict[str, Any]:
-    """A small quantized layer with no engine, as 2021's builds for ARM started, and with the one that is then chosen."""
+    """Runs a small quantized layer without an engine, as on ARM builds of 2021, and with the engine that is then chosen."""
     import torch
 
     from fixtures.backends import _torch

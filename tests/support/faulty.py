@@ -1,4 +1,4 @@
-"""A backend that dies, runs out of memory or hangs while it loads or runs, as ``meta`` says; for worker processes only."""
+"""A backend for worker processes that crashes, runs out of memory or hangs while it loads or runs, as ``meta`` says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An encoder block as an ONNX graph, of any widths; for a worker process that calls :func:`found`."""
+"""Makes encoder blocks of any widths as ONNX graphs; a worker process calls :func:`found`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from fixtures.backends import _onnx_graph
 
 
 def found(say: Callable[[str], None], out: str, hidden: int, intermediate: int, segments: bool) -> list[list[str]]:
-    """What ``down_projections`` and ``head_products`` of :mod:`fixtures.backends._onnx_graph` find in two blocks of dense
-    layers Q, K, V, O, up and down, behind a table that token ids, and with ``segments`` those of segments, are looked up in,
-    before a head of one dense layer."""
+    """The results of ``down_projections`` and ``head_products`` of :mod:`fixtures.backends._onnx_graph` on such a graph.
+
+    The graph looks up token ids, and with ``segments`` also segment ids, in a table. Two blocks of dense layers Q, K, V, O, up
+    and down follow, then a head of one dense layer.
+    """
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 

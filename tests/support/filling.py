@@ -1,4 +1,4 @@
-"""A pytest plugin that fills the disk of the artifacts at some point of the session (``-p tests.support.filling``).
+"""A pytest plugin that fills the disk of the artifacts at a given point of the session (``-p tests.support.filling``).
 
 ``FILL`` names the point: ``collection``, ``setup`` of the first test, ``teardown`` of the last.
 """
@@ -13,7 +13,7 @@ import pytest
 
 
 def fill(folder: Path) -> None:
-    """Leave not a byte."""
+    """Fill the disk until no byte is free."""
     with (folder / "filler").open("ab", buffering=0) as file, contextlib.suppress(OSError):
         while file.write(bytes(4096)):
             pass

@@ -1,4 +1,4 @@
-"""Folders of checkpoints as users have them, made by transformers in a worker process that calls :func:`make`."""
+"""Makes folders of checkpoints like those of users, with transformers in a worker process that calls :func:`make`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fixtures.worker.jobs.checkpoint_files import WEIGHTS
 Say = Callable[[str], None]
 _LARGE = {"vocab_size": 8000, "max_position_embeddings": 512, "initializer_range": 0.1}
 _BERT = {"num_hidden_layers": 2, "hidden_size": 128, "num_attention_heads": 2, "intermediate_size": 512, **_LARGE}
-#: Small models as people train them: two layers, weights several times as large as those that are drawn to start with.
+#: Fields of small models: two layers, and weights several times as large as usual initial ones, like trained weights.
 PLAIN: dict[str, dict[str, Any]] = {
     "bert": _BERT,
     "distilbert": {"n_layers": 2, "dim": 128, "n_heads": 2, "hidden_dim": 512, **_LARGE},
@@ -29,7 +29,7 @@ PLAIN: dict[str, dict[str, Any]] = {
 
 
 class Malicious:
-    """Unpickling one makes a file."""
+    """An object whose unpickling creates a file."""
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace
@@ -47,8 +47,10 @@ def update(path: Path, **fields: Any) -> None:
 def ordinary(
     say: Say, out: str, family: str = "bert", labels: int = 2, lowercase: bool = True, seed: int = 1, **fields: Any
 ) -> None:
-    """A folder ``out`` with nothing special about it: the issue's plain BERT, or another geometry by ``fields`` of its
-    configuration (``hidden_size=96``), drawn from ``seed``."""
+    """Make the folder ``out`` with an ordinary checkpoint with random weights from ``seed``.
+
+    It is a plain BERT, or has another geometry by ``fields`` of its configuration (``hidden_size=96``).
+    """
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     seeded(say, out, family, {**PLAIN[family], **fields}, lowercase, seed)
@@ -59,7 +61,7 @@ def ordinary(
 
 
 def make(say: Say, out: str) -> None:
-    """Folders under ``out``: ``plain``, a small DistilBERT, and others by what is different about them."""
+    """Make folders under ``out``: ``plain``, a small DistilBERT, and others, named after their difference from it."""
     import torch
     from safetensors.torch import load_file, save_file
     from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer
@@ -112,7 +114,7 @@ def make(say: Say, out: str) -> None:
 
 
 def encoder(say: Say, out: str) -> None:
-    """A small DistilBERT without a head in the folder ``out``."""
+    """Make a small DistilBERT without a head in the folder ``out``."""
     from transformers import AutoModel
 
     tiny = load().models["distilbert-base-cased"].configuration("tiny")
@@ -121,7 +123,7 @@ def encoder(say: Say, out: str) -> None:
 
 
 def artifact(folder: Path, name: str) -> Artifact:
-    """A built artifact in ``folder``, as whole as the store's own, of one file that no runtime could open."""
+    """Make a complete artifact in ``folder``, like the store's own, with one file that no runtime could open."""
     folder.mkdir()
     (folder / "model.onnx").write_bytes(b"graph")
     manifest = {"name": name, "inputs": {}, "meta": {}, "seconds": 1.0, "peak_mib": 1.0, "files": files(folder)}

@@ -1,4 +1,4 @@
-"""ONNX files of one product whose formats are, or are not, what they look like; made and read in a worker process."""
+"""Makes ONNX files with one matrix product in different formats, and reads their formats, in a worker process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from fixtures.backends import _onnx_formats
 
-#: Nodes of each kind: operator, inputs, output, and what a Cast makes.
+#: The nodes of each kind of file: operator, inputs, output, and the target type of a Cast.
 NODES: dict[str, list[tuple[str, list[str], str, str]]] = {
     "f16": [("Cast", ["x"], "a", "FLOAT16"), ("MatMul", ["a", "half"], "p", ""), ("Cast", ["p"], "y", "FLOAT")],
     "f16 computed in f32": [
@@ -26,7 +26,7 @@ NODES: dict[str, list[tuple[str, list[str], str, str]]] = {
 
 
 def found(say: Callable[[str], None], out: str, kind: str) -> dict[str, Any]:
-    """The formats of a file of that ``kind``: a 4 x 4 product of a float32 input."""
+    """The formats that are found in a file of this ``kind``: a 4 x 4 product of a float32 input."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 

@@ -1,4 +1,4 @@
-"""A hub of models on the loopback that serves a folder, or misbehaves."""
+"""A model hub on the loopback interface that serves a folder, or is faulty."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = cut < len(content)
 
     def log_message(self, format: str, *args: object) -> None:
-        """The test tells what matters."""
+        """Prints nothing: a failing test has the information."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -66,7 +66,7 @@ class _Server(ThreadingHTTPServer):
 
 @contextmanager
 def serve(folder: Path | None = None, misbehaviour: str = "", **replaced: bytes) -> Iterator[str]:
-    """The address of a hub whose every repository is ``folder``; ``replaced`` files have "_" for "." in their names."""
+    """The address of a hub whose repositories are all ``folder``; names of ``replaced`` files have "_" instead of "."."""
     with _Server(("127.0.0.1", 0), _Handler) as server:
         server.misbehaviour = misbehaviour
         server.files = {path.name: path.read_bytes() for path in (folder.iterdir() if folder else ())}
@@ -78,14 +78,14 @@ def serve(folder: Path | None = None, misbehaviour: str = "", **replaced: bytes)
 
 @contextmanager
 def silent() -> Iterator[str]:
-    """An address that takes requests and never answers."""
+    """An address that accepts requests and never answers."""
     with closing(socket.create_server(("127.0.0.1", 0), backlog=64)) as listening:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
 @contextmanager
 def refusing() -> Iterator[str]:
-    """An address where nobody listens: bound, so that nobody else will."""
+    """An address on which nothing listens; it is bound, so that no other program listens there."""
     with closing(socket.socket()) as bound:
         bound.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""Tests that take their time at the moment LINGER_AT, for ``test_interruption.py``; collected only where they are named."""
+"""Tests that wait at the moment LINGER_AT, for ``test_interruption.py``; pytest runs them only if they are named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A SavedModel whose weights TensorFlow's converter loses; a worker process calls :func:`convert`."""
+"""Converts a SavedModel whose weights TensorFlow's converter loses; a worker process calls :func:`convert`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from fixtures.core.spec import Shape
 
 
 def convert(say: Callable[[str], None], out: str, checkpoint: str, tracked: bool) -> dict[str, Any]:
-    """``tflite-f32`` of a checkpoint: of a SavedModel that tracks the Keras model with its variables (``tracked``), as one
-    does that is saved without further thought, or of one that tracks its variables only."""
+    """Build ``tflite-f32`` of a checkpoint from a SavedModel.
+
+    With ``tracked``, the SavedModel tracks the Keras model and its variables, as by default; otherwise only the variables.
+    """
     root, folder = Path(out), Path(checkpoint)
     tf, config, shape = _keras.import_tensorflow(), _keras.configuration(folder), Shape.read(folder)
     job = Job(root, folder, shape, "f32", "", saturates=False, source=root)

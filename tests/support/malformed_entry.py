@@ -1,4 +1,4 @@
-"""A known failure that is wrong itself, in the field that ENCODER_PARITY_MALFORMED names; loaded by ENCODER_PARITY_PLUGINS."""
+"""An invalid known failure: ENCODER_PARITY_MALFORMED names the invalid field; loaded by ENCODER_PARITY_PLUGINS."""
 
 from __future__ import annotations
 

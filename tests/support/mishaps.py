@@ -1,4 +1,4 @@
-"""Jobs that go wrong in every way a worker process can; called in real childes."""
+"""Jobs that fail in every way in which a worker process can fail; they run in real worker processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 Say = Callable[[str], None]
-#: Numbers that do not fit on the small disk of tests/robustness/test_disk.py.
+#: A count of numbers that do not fit on the small disk of tests/robustness/test_disk.py.
 TOO_MANY = 2**20
 
 
@@ -23,7 +23,7 @@ def fine(say: Say, out: str) -> dict[str, Any]:
 
 
 def reads(say: Say, out: str) -> int:
-    """How many bytes the file ``out`` has."""
+    """The number of bytes of the file ``out``."""
     return len(Path(out).read_bytes())
 
 
@@ -51,14 +51,14 @@ def hangs(say: Say, out: str) -> None:
 
 
 def lingers(say: Say, out: str) -> None:
-    """Tells by a file that it has begun, and takes its time."""
+    """Writes a file to show that it has begun, and waits."""
     (Path(out) / "half.bin").write_bytes(b"half")
     Path(os.environ["LINGER_MARK"]).touch()
     time.sleep(float(os.environ["LINGER_SECONDS"]))
 
 
 def runs_out_of_memory(say: Say, out: str) -> None:
-    """As under ``ulimit -v``: the allocation fails, and nobody is killed."""
+    """Runs out of memory as under ``ulimit -v``: the allocation fails, and the process is not killed."""
     import resource
 
     import numpy as np
@@ -74,7 +74,7 @@ def writes_with_numpy(say: Say, out: str) -> None:
 
 
 def writes_raw_arrays(say: Say, out: str) -> None:
-    """The C library writes, and numpy tells how many items of how many."""
+    """Writes with the C library; numpy's error says how many items of how many were written."""
     import numpy as np
 
     with (Path(out) / "arrays.bin").open("wb") as file:
@@ -95,7 +95,7 @@ def writes_with_safetensors(say: Say, out: str) -> None:
 
 
 def writes_with_onnx(say: Say, out: str) -> None:
-    """A model whose weights lie in a file beside it."""
+    """Writes a model whose weights are in a separate file."""
     import numpy as np
     import onnx
 
@@ -110,7 +110,7 @@ def writes_to_its_log(say: Say, out: str) -> None:
 
 
 def fills_the_disk_and_crashes(say: Say, out: str) -> None:
-    """As native code that checks no return value."""
+    """Fills the disk and crashes, like native code that does not check return values."""
     try:
         (Path(out) / "model.bin").write_bytes(bytes(8 * TOO_MANY))
     finally:
@@ -118,7 +118,7 @@ def fills_the_disk_and_crashes(say: Say, out: str) -> None:
 
 
 def loses_its_weights(say: Say, out: str) -> None:
-    """A SavedModel whose Keras model is tracked beside its function: TFLite's converter then finds no variables."""
+    """Converts a SavedModel that also tracks the Keras model: TFLite's converter then finds no variables."""
     from fixtures.backends import _keras, tflite
     from fixtures.core.registry import Job
     from fixtures.core.spec import Shape

@@ -1,4 +1,4 @@
-"""JSON that somebody else wrote: a good document with a field or two gone, of another type or size, or no JSON at all."""
+"""Strategies for bad JSON: a good document with fields missing or of another type or size, or text that is not JSON."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 DEEP: Any = []
 for _ in range(200):
     DEEP = [DEEP]
-#: Values that no field expects, or hardly one.
+#: Values that hardly any field expects.
 ODD: tuple[Any, ...] = (
     None, True, 0, -1, 7, 10**400, -0.5, 1e308, float("nan"), float("inf"), "", "x", "1", "a\nb\x1b[31m\x00", "\ud800",
     "é" * 2000, "../../etc/passwd", "<script>", "javascript:alert(1)", [], [None], [[]], ["x"] * 3, {},
     {"x": None}, {"": {"": []}}, DEEP,
 )  # fmt: skip
-#: Bytes that are no document.
+#: Bytes that are not a JSON document.
 NO_JSON = (
     b"", b"\x00", b"null", b"[]", b'"text"', b"{", b"\xff\xfe{}", b'{"a": "\xe9"}', b"NaN", b"<html>", b"[" * 20_000,
     b'{"a": 1' + b"0" * 5000 + b"}",
@@ -26,7 +26,7 @@ Place = tuple[str | int, ...]
 
 
 def paths(content: Any, here: Place = ()) -> list[Place]:
-    """The place of every value in ``content``, of the first three of a list and of a long object's first forty."""
+    """The path of every value in ``content``; only for the first three items of a list and the first forty of an object."""
     inside: list[tuple[str | int, Any]] = []
     if isinstance(content, dict):
         inside = list(content.items())[:40]
@@ -36,7 +36,7 @@ def paths(content: Any, here: Place = ()) -> list[Place]:
 
 
 def changed(content: Any, changes: list[tuple[Place, str, Any]]) -> Any:
-    """A copy of ``content`` with every change made whose place is still there."""
+    """A copy of ``content`` with all changes applied whose paths still exist."""
     made = copy.deepcopy(content)
     for place, kind, value in changes:
         holder = made
@@ -56,7 +56,7 @@ def changed(content: Any, changes: list[tuple[Place, str, Any]]) -> Any:
 
 @st.composite
 def documents(draw: st.DrawFn, content: Any, most: int = 2) -> bytes:
-    """``content`` as bytes, with up to ``most`` changes; or cut off, or no JSON."""
+    """Strategy: ``content`` as bytes with up to ``most`` changes, or truncated, or bytes that are not JSON."""
     shape = draw(st.integers(0, 11))
     if shape == 0:
         return draw(st.sampled_from(NO_JSON) | st.binary(max_size=40))

@@ -1,4 +1,4 @@
-"""The suite run by itself, in a pytest process of its own."""
+"""Runs the suite in a separate pytest process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fixtures.store.source_code import ROOT
 
-#: A cell that is broken today, and one of the same backend that works: what tests/support/upstream_fixed.py exchanges.
+#: Cells with a known failure, and the working cell of the same backend that tests/support/upstream_fixed.py builds instead.
 MENDED = {
     ("tensorflow", "f32", "library_default"): ("tensorflow", "f32", ""),
     ("onnxruntime_tensorflow", "f32", "library_default"): ("onnxruntime_tensorflow", "f32", ""),
@@ -17,11 +17,11 @@ MENDED = {
     ("tflite", "int16x8", "full_integer"): ("tflite", "int16x8", ""),
     ("onnxruntime_fused", "f32", "library_default"): ("onnxruntime_fused", "f32", ""),
 }
-#: Of these, those whose failure depends on the weights.
+#: The cells among these whose failure depends on the weights.
 SOMETIMES = {("tensorflow", "f32", "library_default"), ("tflite", "int8_static", "full_integer")}
 
-#: Runs its arguments by this Python with signals as a terminal's programs have them: what a process ignores or blocks, those
-#: that it starts ignore and block too, and a shell without job control ignores SIGINT for what it starts in the background.
+#: Code that runs its arguments with this Python and with the signal handling of a program in a terminal. Processes inherit
+#: ignored and blocked signals, and a shell without job control ignores SIGINT in background processes.
 _HEEDING = """
 import os, signal, sys
 heeded = signal.SIGINT, signal.SIGTERM
@@ -33,13 +33,13 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 
 
 def command(*arguments: str, cache: Path | None = None) -> list[str]:
-    """What runs a pytest of its own, which can be interrupted; with ``cache``, pytest's cache is there."""
+    """The command line of a separate pytest process that can be interrupted; with ``cache``, it uses pytest's cache."""
     caching = ["-p", "no:cacheprovider"] if cache is None else ["-o", f"cache_dir={cache}"]
     return [sys.executable, "-c", _HEEDING, "-m", "pytest", *caching, *arguments]
 
 
 def surroundings(**environment: str) -> dict[str, str]:
-    """The environment without this session's settings, offline."""
+    """The environment variables without this session's settings, offline."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("ENCODER_PARITY_", "PYTEST_"))}
     return {**inherited, "HF_HUB_OFFLINE": "1", **environment}
 
@@ -47,7 +47,7 @@ def surroundings(**environment: str) -> dict[str, str]:
 def run(
     *arguments: str, timeout: float = 300, cache: Path | None = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """A pytest of its own in the project's folder, offline, without this session's settings."""
+    """Run a separate pytest process in the project's folder, offline and without this session's settings."""
     return subprocess.run(
         command(*arguments, cache=cache),
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""Reports made by the command, and files that others might give it."""
+"""Makes reports with the command, and sample files for it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ PLAIN, QUICK = "minilm-l6-onnxruntime-f32", "minilm-l6-onnxruntime-int8_dynamic"
 
 
 def report(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """``python -m bench.report``."""
+    """Runs ``python -m bench.report``."""
     command = [sys.executable, "-m", "bench.report", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 
 def other_machine(content: Content) -> Content:
-    """A run reduced by hand, said to be a sample, of a CPU that does not exist."""
+    """A reduced copy of a run, marked as a sample, with a CPU that does not exist."""
     other = copy.deepcopy(content)
     found = other["encoder_parity"]
     found["machine"] |= {"architecture": "aarch64", "marker": "arm", "cpu": "Sample ARM", "isa": ["asimddp"]}
@@ -33,7 +33,7 @@ def other_machine(content: Content) -> Content:
 
 
 def small() -> Content:
-    """A file with something in every field that a page shows: two variants of a model that nobody ran, on this machine."""
+    """A file with a value in every field that a page shows: two variants of an imaginary model, on this machine."""
     ids = [f"sample-tiny-{name}-f32" for name in ("pytorch", "onnxruntime")]
     rounds = [[0.002 + 0.0001 * (i % 5) for i in range(20)], [0.001 + 0.0001 * (i % 3) for i in range(20)]]
     rows: Content = {

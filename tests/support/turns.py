@@ -1,4 +1,4 @@
-"""Processes that are simulated: rounds, turns and pairs from a seed, in quiet or disturbed."""
+"""Simulates processes: rounds, turns and pairs from a seed, quiet or disturbed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BUSY = {**QUIET, "queued": 0.4, "foreign": 0.08}
 
 
 def noisy(generator: np.random.Generator, middle: float, contention: dict[str, float] = QUIET) -> Callable[[], Block]:
-    """Turns of a process whose rounds take ``middle`` seconds, give or take 3 % and the odd tenfold outlier."""
+    """Turns of a process whose rounds take ``middle`` seconds, with a deviation of 3 % and a few tenfold outliers."""
 
     def turn() -> Block:
         rounds = middle * generator.lognormal(0, 0.03, 5) * generator.choice([1, 10], 5, p=[0.95, 0.05])
@@ -27,7 +27,7 @@ def noisy(generator: np.random.Generator, middle: float, contention: dict[str, f
 
 
 def launches(seed: int, slow_down: float, spread: float = 0.01, contention: dict[str, float] = QUIET) -> Callable[[bool], Pair]:
-    """Pairs of processes, each with its own luck of ``spread``."""
+    """Pairs of processes, each process with a random factor of ``spread``."""
     generator = np.random.default_rng(seed)
 
     def launch(swap: bool) -> Pair:

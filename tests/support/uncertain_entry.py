@@ -1,5 +1,7 @@
-"""Known failures that show sometimes, of builds that work, fail as expected and fail otherwise; loaded by
-ENCODER_PARITY_PLUGINS."""
+"""Known failures marked ``sometimes``, of builds that work, fail as expected or fail in another way.
+
+Loaded by ENCODER_PARITY_PLUGINS.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fused graph in which one layer's GELU is in pieces again: it computes the same; loaded by ENCODER_PARITY_PLUGINS."""
+"""A fused graph with the GELU of one layer unfused, with the same outputs; loaded by ENCODER_PARITY_PLUGINS."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What upstream would be if it worked: cells with a known failure, built as their working neighbours are.
+"""Builds cells with a known failure like working cells, as if upstream had fixed them.
 
-Loaded by ENCODER_PARITY_PLUGINS, to show that a strict xfail notices; importing it changes the registry.
+Loaded by ENCODER_PARITY_PLUGINS to show that a strict xfail then fails; importing this module changes the registry.
 """
 
 from __future__ import annotations

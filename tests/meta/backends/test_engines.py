@@ -1,4 +1,4 @@
-"""PyTorch's quantized engine is chosen by trying it: the notes' NoQEngine, and what cures it, wherever the suite runs."""
+"""Tests that PyTorch's quantized engine is chosen by trying it, and reproduces the NoQEngine failure of 2021 on any CPU."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.intel, pytest.mark.arm]
 
 @pytest.mark.backend("pytorch")
 def test_no_engine_is_the_notes_failure_and_one_that_works_is_found(harness: Harness) -> None:
-    """ "Didn't find engine for operation quantized::linear_prepack NoQEngine", then 8-bit products."""
+    """Without an engine: "Didn't find engine for operation quantized::linear_prepack NoQEngine"; with one: 8-bit products."""
     found = harness.pool.call("engines", "tests.support.engines:product")["value"]
     assert "NoQEngine" in found["before"], found
     assert found["engine"] in {"intel": ("x86", "fbgemm", "onednn"), "arm": ("qnnpack", "onednn")}[harness.target.marker]

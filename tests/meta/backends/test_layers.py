@@ -1,4 +1,4 @@
-"""The states that a variant shows are those of what is timed: the same file, kernels and threads."""
+"""Tests that the hidden states of a variant come from the timed computation: the same file, kernels and threads."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from fixtures.harness.harness import Harness
 from fixtures.metrics.inputs import token_ids
 
 load()
-#: Backends whose own graph or file is made to hand its states out, rather than another one, so that no bit may differ.
+#: Backends that return hidden states from the timed graph or file itself, so that outputs must be identical.
 SUBJECTS = [
     pytest.param(variant, marks=pytest.mark.backend(variant.backend), id=variant.id)
     for variant in [
         *REGISTRY.variants("bert-base-cased", "tiny"),
-        Variant("ibert-roberta-base", "tiny", "torchscript", "f32"),  # its layer norms are taken apart
+        Variant("ibert-roberta-base", "tiny", "torchscript", "f32"),  # its layer norms are decomposed
     ]
     if variant.backend in ("torchscript", "tflite") and variant.recipe == ""
 ]
@@ -30,7 +30,10 @@ SUBJECTS = [
 @pytest.mark.slow
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_no_bit_differs_where_states_are_handed_out(harness: Harness, subject: Variant) -> None:
-    """Two shapes, the first again after the second: logits, last state, and whatever led to them, padding included."""
+    """With hidden states as additional outputs, all outputs are identical, including padding.
+
+    Run with two shapes, and with the first shape again after the second.
+    """
     session = harness.open(subject)
     try:
         names = stages(session.shape.layers)
@@ -52,7 +55,7 @@ def _distinct(layers: Mapping[str, np.ndarray]) -> bool:
 
 
 def test_outputs_are_added_to_a_file_by_its_own_offsets() -> None:
-    """A FlatBuffer as small as one with a subgraph can be: a model of one table, whose subgraph has two outputs."""
+    """Outputs are added to a minimal FlatBuffer: a model of one table, whose subgraph has two outputs."""
     subgraph = struct.pack("<HHHHHxxiI", 10, 8, 0, 0, 4, 12, 4) + struct.pack("<Iii", 2, 7, 3)
     model = struct.pack("<IHHHHHxxiIII", 16, 10, 8, 0, 0, 4, 12, 4, 1, 4 + 12) + subgraph
     changed = _tflite.with_outputs(model, [5, 3, 5, 9])

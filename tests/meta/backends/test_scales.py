@@ -1,4 +1,4 @@
-"""Where a file quantizes, and that its runtime computes so: a feed-forward block in float64, from the variant's own state."""
+"""Tests ``Session.scales()``, and that the runtime computes with these scales, on a feed-forward block in float64."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MODEL, LAYER = "bert-base-cased", "bert.encoder.layer.0"
 EXPORTS = [(backend, "int8_static") for backend in ("onnxruntime", "onnxruntime_fused", "onnxruntime_tensorflow", "tflite")]
 FILES = [*EXPORTS, ("tflite", "int16x8"), ("tflite", "int8_dynamic")]
 PRODUCTS = ("query", "key", "value", "scores", "context", "output", "up", "down")
-#: Products that are static, and those that are dynamic; of one layer, and of the head.
+#: The statically quantized products of a layer, by build; DYNAMIC has the dynamic ones, including those of the head.
 STATIC = {
     "onnxruntime-int8_static": set(PRODUCTS) - {"down"},
     "onnxruntime_fused-int8_static": {"output", "up"},
@@ -35,7 +35,8 @@ DYNAMIC = {
     "tflite-int16x8": {"pooler", "classifier"},
     "tflite-int8_dynamic": {"query", "key", "value", "output", "up", "down", "pooler"},
 }
-#: Float32 keeps 144 dB an operation; a block adds up some hundreds of values twice, and normalises: 20 dB and more to spare.
+#: Required SQNR. Float32 has 144 dB in one operation; a block sums some hundreds of values twice and normalizes. That leaves a
+#: margin of more than 20 dB.
 FLOAT32_DB = 100.0
 
 
@@ -78,9 +79,10 @@ def test_every_product_has_its_place(subject: Variant, opened: Session) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("subject", cases())
 def test_the_runtime_computes_as_the_file_says(harness: Harness, subject: Variant, opened: Session) -> None:
-    """The median token is exact: one that has no value at a rounding tie differs by float32 alone.
+    """With the file's scales, float64 gives the runtime's result in the median token, up to float32 rounding.
 
-    Without what the file says (plain float64, or no output quantizer) it is not, so that this can fail.
+    A token with a value at a rounding tie may differ more. Without the scales (plain float64) the median token differs by at
+    least 20 dB more, which shows that this test can fail.
     """
     from safetensors.numpy import load_file
 
@@ -102,7 +104,7 @@ def _median_db(want: Array, got: Array, real: npt.NDArray[np.bool_]) -> float:
 
 
 def _feed_forward(state: Array, weights: dict[str, Any], scales: dict[str, Any], steps: int) -> Array:
-    """What a block makes of ``state``; ``steps`` up to the largest weight of a channel."""
+    """The output of the feed-forward block for ``state``; ``steps`` quantization steps up to a channel's largest weight."""
     from scipy.special import erf
 
     up = _dense(state, scales.get("layer 0 up", {}), *_parameters(weights, "intermediate.dense"), steps)
@@ -120,7 +122,7 @@ def _parameters(weights: dict[str, Any], name: str) -> tuple[Array, Array]:
 
 
 def _dense(x: Array, place: dict[str, Any], weight: Array, bias: Array, steps: int) -> Array:
-    """The weights symmetric for each channel; the bias in float, behind the output's quantizer."""
+    """A dense layer with weights quantized symmetrically by channel, and the bias in float after the output quantizer."""
     if "weights" in place:
         step = (np.abs(weight).max(-1, keepdims=True) / steps).astype(np.float32).astype(np.float64)
         weight = np.rint(weight / step) * step
@@ -129,7 +131,7 @@ def _dense(x: Array, place: dict[str, Any], weight: Array, bias: Array, steps: i
 
 
 def _rounded(x: Array, quantizer: dict[str, Any] | None) -> Array:
-    """The real numbers that the codes of ``x`` stand for."""
+    """``x`` quantized and dequantized; without a quantizer, ``x``."""
     if quantizer is None:
         return x
     scale, zero = quantizer["scale"], quantizer["zero_point"]
@@ -140,8 +142,10 @@ def _rounded(x: Array, quantizer: dict[str, Any] | None) -> Array:
 
 
 def _by_row(x: Array) -> Array:
-    """XNNPACK's qd8 (``xnn_f32_qd8_asymmetric_quantization_params``): int8 for each row, its range with 0 over 255 steps, the
-    zero point rounded from the end whose error is smaller."""
+    """``x`` quantized by row like XNNPACK's qd8 (``xnn_f32_qd8_asymmetric_quantization_params``), and dequantized.
+
+    The range of a row, extended to 0, has 255 steps of int8. The zero point is rounded from the end with the smaller error.
+    """
     row = x.astype(np.float32)
     low, high = np.minimum(row.min(-1, keepdims=True), 0), np.maximum(row.max(-1, keepdims=True), 0)
     inverse = np.float32(255) / (high - low)
@@ -152,7 +156,7 @@ def _by_row(x: Array) -> Array:
 
 
 def attention(operands: tuple[str, str], *more: Node) -> Graph:
-    """One layer and a head; ``operands`` of the scores in this order, and ``more`` nodes at the end."""
+    """A graph of one layer and a head, with the ``operands`` of the scores in this order, and ``more`` nodes at the end."""
     nodes = [
         *(Node("MatMul", ["n0", "w"], [f"{name}/out"]) for name in ("value", "key", "query")),
         Node("Transpose", ["key/out"], ["k"]), Node("Mul", ["query/out", "c"], ["q"]),
@@ -176,7 +180,7 @@ def test_a_file_that_fixes_nothing_says_so(harness: Harness) -> None:
 
 @pytest.mark.parametrize("operands", [("q", "k"), ("k", "q")])
 def test_places_follow_what_is_read(operands: tuple[str, str]) -> None:
-    """Whatever the order of projections and operands."""
+    """Places are found by their inputs, in any order of projections and operands."""
     found = {place: node.outputs[0] for place, node in places(attention(operands), 1).items()}
     assert found == {
         "layer 0 query": "query/out", "layer 0 key": "key/out", "layer 0 value": "value/out", "layer 0 scores": "s",

@@ -1,4 +1,4 @@
-"""A TFLite file has the weights it was made from, whatever they are stored in and however large the file is."""
+"""Tests the check that a TFLite file contains its checkpoint's weights, in any format and in files of any size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fixtures.harness.worker_process import WorkerProcess
 
 Floats = npt.NDArray[np.float32]
 RANDOM = np.random.default_rng(3)
-#: A dense kernel of Keras, [inputs, heads, values of each].
+#: A dense kernel of Keras, [inputs, heads, values of each head].
 KERNEL: Floats = RANDOM.normal(0, 0.02, (96, 3, 32)).astype(np.float32)
 NONE = {"scales": np.array([]), "zero_points": np.array([]), "quantized_dimension": 0}
 
@@ -26,14 +26,14 @@ def transposed(kernel: Floats) -> Floats:
 
 
 def by_channel(weight: Floats, largest: int = 127) -> Constant:
-    """Rounded to int8 with a scale for each of its rows."""
+    """The matrix rounded to int8 with a scale for each row."""
     scales = np.abs(weight).max(1) / largest
     parameters = {"scales": scales, "zero_points": np.zeros(len(scales), np.int64), "quantized_dimension": 0}
     return _constant(np.round(weight / scales[:, None]).astype(np.int8), parameters)
 
 
 def clipped(weight: Floats, largest: float) -> Constant:
-    """Rounded to int8 with one scale, whose range ends at ``largest``."""
+    """The matrix rounded to int8 with one scale, whose range ends at ``largest``."""
     parameters = {"scales": np.array([largest / 127]), "zero_points": np.array([0]), "quantized_dimension": 0}
     return _constant(np.clip(np.round(weight / (largest / 127)), -128, 127).astype(np.int8), parameters)
 
@@ -56,7 +56,11 @@ def test_a_weight_is_known_in_every_precision(name: str) -> None:
 
 @pytest.mark.parametrize("name", STORED)
 def test_another_weight_of_the_same_size_is_none(name: str) -> None:
-    """One value of 9,216 that is off by more than its rounding, another sign, another place, half of it; a constant, NaN."""
+    """A different matrix of the same size does not count as the weight.
+
+    The differences: one value of 9,216 off by more than its rounding, another sign, another order, half of the values, a
+    constant, NaN.
+    """
     off = KERNEL.copy()
     off[50, 1, 7] += 0.01
     for other in (off, -KERNEL, np.roll(KERNEL, 1, 0), KERNEL / np.float32(2)):
@@ -76,7 +80,7 @@ def test_a_grid_that_clips_much_or_is_coarser_than_it_says_is_none() -> None:
 
 
 def test_what_is_no_matrix_cannot_be_lost() -> None:
-    """Vectors, which converters fold and fuse, biases of zeros, and counters."""
+    """The check ignores vectors, which converters fold and fuse, biases of zeros, and counters."""
     others = {"bias": KERNEL[0, 0], "zeros": np.zeros((3, 32), np.float32), "steps": np.ones((2, 2), np.int64)}
     assert not lost(others, {})
 
@@ -89,8 +93,11 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> WorkerProcess:
 @pytest.mark.slow
 @pytest.mark.backend("tflite")
 def test_a_file_without_its_weights_is_refused(worker: WorkerProcess, tmp_path: Path) -> None:
-    """A SavedModel that tracks the Keras model beside its variables comes out of the converter without a single weight, in
-    silence; one that tracks the variables alone keeps them."""
+    """The build fails if the file lacks its weights.
+
+    The converter silently drops all weights of a SavedModel that tracks the Keras model and its variables, and keeps those of
+    one that tracks only the variables.
+    """
 
     def ask(target: str, **arguments: object) -> None:
         worker.ask("call", timeout=300, target=target, arguments=arguments)

@@ -1,4 +1,4 @@
-"""``--compare CHECKOUT``: another checkout's code, with its own packages, measured beside this one's."""
+"""Tests ``--compare CHECKOUT``, which compares the code and packages of another checkout with those of this one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.nested import command, run, surroundings
 
 pytestmark = pytest.mark.backend("onnxruntime")
 INVOKE = "        return self.session.run(OUTPUTS, prepared)\n"
-#: Several inferences of a tiny model long.
+#: A delay, several times as long as an inference of a tiny model.
 SLOWED = f"        import time\n\n        time.sleep(0.05)\n{INVOKE}"
 
 
@@ -27,7 +27,7 @@ def options(harness: Harness) -> tuple[str, ...]:
 
 @pytest.mark.slow
 def test_code_that_became_slower_fails_the_gate_and_faster_code_passes(options: tuple[str, ...], tmp_path: Path) -> None:
-    """One of two checkouts sleeps in every inference, and each is the head once; their packages are the same."""
+    """Of two checkouts with the same packages, one sleeps in every inference; each is compared with the other."""
     slow = copied(tmp_path / "slow")
     edit(slow / "fixtures" / "backends" / "_onnx.py", INVOKE, SLOWED)
     fails = subprocess.run(
@@ -35,7 +35,7 @@ def test_code_that_became_slower_fails_the_gate_and_faster_code_passes(options: 
         check=False,
     )  # fmt: skip
     passes = run(*options, f"--compare={slow}")
-    if "can't tell" not in fails.stdout + passes.stdout:  # what a crowded machine rightly says
+    if "can't tell" not in fails.stdout + passes.stdout:  # the correct verdict on a busy machine
         assert fails.returncode == 1, fails.stdout[-3000:]
         assert "is slower than" in fails.stdout
         assert passes.returncode == 0, passes.stdout[-3000:]

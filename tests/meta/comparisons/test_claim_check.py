@@ -1,4 +1,4 @@
-"""What a claim's word rests on: exact intervals of what is lost, intervals over processes, failures that are known."""
+"""Tests the verdicts of claims: exact intervals of lost accuracy, intervals over processes, known failures."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KNOWN = KnownFailure(
 
 
 def checker(known: KnownFailure | None, error: WorkerError) -> Checker:
-    """Tests claims where every build ends in ``error``."""
+    """A checker of claims for which every build raises ``error``."""
 
     def artifact(variant: Variant) -> Any:
         raise error
@@ -83,7 +83,7 @@ def test_a_speed_up_is_asked_of_pairs_of_processes_until_its_claim_is_known(monk
 
 
 def test_where_no_answer_changed_the_loss_is_not_known_to_be_nothing() -> None:
-    """408 rows without a change: up to about one per cent may be lost on others, by the chance that none of them shows."""
+    """With 408 rows of which none changed, a loss of up to about one per cent is possible, which these rows do not show."""
     found = binomial.lost(0, 0, 408)
     assert (found.estimate, found.low) == (0.0, -found.high)
     no_change = 1 - binomial.TAIL ** (1 / 408)
@@ -93,8 +93,8 @@ def test_where_no_answer_changed_the_loss_is_not_known_to_be_nothing() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("worse", "better"), [(0.0, 0.0), (0.002, 0.001), (0.015, 0.005), (0.02, 0.02)])
 def test_the_interval_of_a_loss_holds_the_truth(worse: float, better: float) -> None:
-    """Exactly: over all outcomes of 408 rows that have a chance, the covered ones have 95 % or more."""
-    import scipy.stats  # half a second, which collecting need not pay
+    """Summed exactly over all likely outcomes of 408 rows, the interval contains the true loss in 95 % or more."""
+    import scipy.stats  # takes half a second, which collection does not need
 
     rows = 408
     span = range(26)
@@ -112,8 +112,8 @@ def test_the_interval_of_a_loss_holds_the_truth(worse: float, better: float) -> 
 
 
 def test_a_share_has_its_exact_limits() -> None:
-    """Clopper and Pearson by their definition: each limit makes what was seen one of 40."""
-    import scipy.stats  # half a second, which collecting need not pay
+    """Limits are Clopper and Pearson's: at each, the observed count or a more extreme one has a chance of 1/40."""
+    import scipy.stats  # takes half a second, which collection does not need
 
     found = binomial.share(3, 100)
     assert scipy.stats.binom.sf(2, 100, found.low) == pytest.approx(0.025)

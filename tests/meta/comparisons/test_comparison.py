@@ -1,4 +1,4 @@
-"""When both sides of a comparison are one and the same."""
+"""Tests when both sides of a comparison are identical."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BASE, OTHER = Variant("minilm-l6", "full", "pytorch", "f32"), Variant("minilm-l6
 
 
 def built(digest: str, **versions: str) -> Any:
-    """A harness where these versions run, whose artifacts all have that content."""
+    """A harness with these package versions, whose artifacts all have this content."""
     made = SimpleNamespace(digest=digest, meta={})
     return SimpleNamespace(artifact=lambda variant: made, runs_by=lambda variant: versions)
 

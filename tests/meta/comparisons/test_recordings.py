@@ -1,4 +1,4 @@
-"""Outputs recorded on one machine and expected on another, and artifacts run in another Python."""
+"""Tests recorded outputs that another machine compares with its own, and artifacts that run in another Python."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def test_flipped_labels_and_broken_numbers_are_seen() -> None:
 
 @pytest.fixture
 def here(settings: Settings) -> tuple[str, ...]:
-    """One tiny variant, with the data and the artifacts of this run."""
+    """Options for one tiny variant, with the data and the artifacts of this run."""
     data = [f"--mrpc={settings.mrpc}"] if settings.mrpc else []
     return ("tests/conformance/test_cpus.py", *MODEL, f"--artifacts={settings.artifacts}", *data)
 
 
 @pytest.mark.slow
 def test_what_is_saved_is_expected_and_what_was_changed_is_found(here: tuple[str, ...], tmp_path: Path) -> None:
-    """Saved and expected on one CPU, outputs are identical; other outputs, another file or none are each told apart."""
+    """Outputs saved and expected on the same CPU are identical; changed outputs, a changed and a missing file are reported."""
     folder = tmp_path / "outputs"
     saved = run(*here, f"--save-outputs={folder}")
     assert "2 passed" in saved.stdout, saved.stdout[-3000:]  # and the export at opset 11
@@ -114,7 +114,7 @@ def test_what_cannot_be_run_is_refused_in_a_sentence(options: tuple[str, ...], m
 
 @pytest.mark.slow
 def test_the_json_says_what_the_runtime_is(here: tuple[str, ...], tmp_path: Path) -> None:
-    """Which CPU, which providers: with the figures, not only in the header."""
+    """The JSON names the CPU and the providers of the runtime, not only the header."""
     path = tmp_path / "out.json"
     found = run("bench", *here[1:], "-k", "latency and not opset11", f"--benchmark-json={path}", "--benchmark-min-rounds=1")
     assert found.returncode == 0, found.stdout[-3000:]

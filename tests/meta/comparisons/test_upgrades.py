@@ -1,4 +1,4 @@
-"""Two stacks compared: a difference is a finding, and a failure that no known failure explains fails the comparison."""
+"""Tests the comparison of two stacks: a difference is a finding; a failure without a known failure fails the comparison."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Stack:
 
 
 def compared(before: Stack, after: Stack) -> dict[str, Any]:
-    """What the benchmark records of VARIANT in two stacks; AssertionError where it fails."""
+    """The fields that the benchmark records for VARIANT in two stacks; AssertionError if the benchmark fails."""
     ratio = SimpleNamespace(estimate=1.0, low=0.9, high=1.1)
     result = SimpleNamespace(ratio=ratio, unstable=None)
     other = SimpleNamespace(text="OTHER", elsewhere=before, measure=lambda variant, stop, budget: result)
@@ -71,7 +71,7 @@ def compared(before: Stack, after: Stack) -> dict[str, Any]:
 
 @pytest.fixture
 def table(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """``table(**fields)`` leaves one known failure of the old stack, like MISSING but for ``fields``."""
+    """``table(**fields)`` replaces the known failures by one for the old stack that matches MISSING, changed by ``fields``."""
 
     def write(**fields: Any) -> None:
         told = {

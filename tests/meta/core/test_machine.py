@@ -1,4 +1,4 @@
-"""What a machine is said to be, from what Linux shows of it."""
+"""Tests how the machine is described from the files of Linux."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Ordinary checkpoints that nobody made for this suite: any number of layers, heads, positions, labels and any widths.
+"""Tests ordinary users' checkpoints with other numbers of layers, heads, positions and labels, and other widths.
 
-Each is a folder of ``save_pretrained()``, seeded, given as a user gives one, and every conformance test holds for it.
+Each is a folder of ``save_pretrained()`` with seeded weights, passed with ``--checkpoint``; every conformance test must pass.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ CONFORMANCE = (
     "tests/conformance/test_structure.py",
     "tests/conformance/test_accuracy.py",
 )
-#: One build of a precision, and of the invariances those whose inputs follow the model's positions and types.
+#: The selected tests: one build of each precision, and the invariances whose inputs depend on positions and token types.
 BRIEF = "not opset11 and not reduce_range and not (permuting or alone or masked or twice or thread)"
-#: All at once what is one at a time below, but for more layers and positions.
+#: One geometry with all the changes that are tested one at a time below, except more layers and positions.
 UNUSUAL: dict[str, Any] = {
     "num_hidden_layers": 1, "hidden_size": 130, "num_attention_heads": 13, "intermediate_size": 130,
     "max_position_embeddings": 40, "type_vocab_size": 1, "labels": 150,
@@ -56,7 +56,7 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
 def conform(
     worker: WorkerProcess, settings: Settings, tmp_path: Path, fields: dict[str, Any], *options: str, timeout: float
 ) -> str:
-    """What the conformance tests print of a checkpoint with these ``fields``, when they pass."""
+    """The output of the conformance tests on a checkpoint with these ``fields``; asserts that they pass."""
     folder = tmp_path / "folder"
     worker.ask("call", timeout=120, target="tests.support.folders:ordinary", arguments={"out": str(folder), **fields})
     arguments = (f"--checkpoint=plain={folder}", f"--artifacts={settings.artifacts}", *options)
@@ -68,7 +68,7 @@ def conform(
 @pytest.mark.slow
 @pytest.mark.parametrize("fields", [UNUSUAL, GEOMETRIES["a feed-forward that narrows"]], ids=["unusual", "narrowing"])
 def test_a_users_model_conforms(worker: WorkerProcess, settings: Settings, tmp_path: Path, fields: dict[str, Any]) -> None:
-    """On one runtime, in float32 and int8, what depends on a geometry: the rest is for the night."""
+    """The tests that depend on the geometry pass on one runtime in float32 and int8; the nightly run has the others."""
     said = conform(
         worker, settings, tmp_path, fields, "--backends=onnxruntime", "--precisions=f32,int8_static", "-k", BRIEF, timeout=300
     )
@@ -88,7 +88,7 @@ def test_every_geometry_conforms_everywhere(worker: WorkerProcess, settings: Set
 def test_down_projections_are_found_whatever_their_widths(
     worker: WorkerProcess, tmp_path: Path, intermediate: int, segments: bool
 ) -> None:
-    """Narrower than the hidden state, as wide, and wider."""
+    """Down-projections are found if the intermediate width is smaller than, equal to or larger than the hidden width."""
     arguments = {"out": str(tmp_path), "hidden": 8, "intermediate": intermediate, "segments": segments}
     found = worker.ask("call", timeout=120, target="tests.support.feed_forward:found", arguments=arguments)
     assert found["value"] == [["0.down", "1.down"], ["head"]]

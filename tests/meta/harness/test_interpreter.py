@@ -1,4 +1,4 @@
-"""Another stack of packages, named by ``--stack-python`` or ``--compare``: what runs there, what is compared and refused."""
+"""Tests another stack of packages, named by ``--stack-python`` or ``--compare``: running, comparing and refusing it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.support.nested import run
 
 @pytest.fixture
 def tiny(settings: Settings) -> tuple[str, ...]:
-    """One small model on ONNX Runtime, with the data and the artifacts of this run."""
+    """Options for one small model on ONNX Runtime, with the data and the artifacts of this run."""
     data = [f"--mrpc={settings.mrpc}"] if settings.mrpc else []
     only = ("--models=bert-base-cased", "--size=tiny", "--backends=onnxruntime", "--precisions=f32")
     return (*only, f"--artifacts={settings.artifacts}", *data)
 
 
 def test_an_interpreter_builds_and_runs(tiny: tuple[str, ...]) -> None:
-    """The header says which; tests of the suite itself are left out."""
+    """The named interpreter builds and runs artifacts; the header names it, and tests of the suite are left out."""
     found = run(
         "tests/conformance/test_agreement.py",
         "tests/meta/pytest_plugin/test_suite.py",
@@ -42,9 +42,9 @@ def test_an_interpreter_builds_and_runs(tiny: tuple[str, ...]) -> None:
 
 
 def test_two_stacks_are_compared(tiny: tuple[str, ...]) -> None:
-    """This environment with itself: the same outputs, no flipped label; a backend of older stacks is in neither.
+    """This environment compared with itself has the same outputs and no flipped label; older stacks' backends are in neither.
 
-    ``--stack-python`` is the one, ``--compare`` the other; without the first, it is this environment.
+    ``--stack-python`` names one side (by default this environment), ``--compare`` the other.
     """
     both = (f"--stack-python={sys.executable}", f"--compare={sys.executable}")
     found = run("bench", "-m", "stacks", "--max-seconds=1", *both, *tiny, "--backends=onnxruntime,onnxruntime_tf2onnx")
@@ -77,7 +77,7 @@ def test_comparing_stacks_wants_a_python(tiny: tuple[str, ...]) -> None:
 
 
 def test_an_interpreter_without_what_a_child_needs_is_one_sentence(tmp_path: Path) -> None:
-    """A Python that has nothing installed: it says what it lacks."""
+    """A Python without packages is refused with one sentence that names the missing ones."""
     bare = tmp_path / "bare"
     bare.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n', encoding="utf-8")
     bare.chmod(0o755)
@@ -88,7 +88,7 @@ def test_an_interpreter_without_what_a_child_needs_is_one_sentence(tmp_path: Pat
 
 
 def test_a_backend_may_ask_for_versions(harness: Harness) -> None:
-    """The reason of the skip names what is wanted and what is there."""
+    """If the versions do not match, the reason of the skip names the required and the installed version."""
     backend = REGISTRY.backends["tensorflow_transformers"]
     if meets(harness.toolchain.versions(backend.packages), "transformers<5"):
         assert not harness.toolchain.absent(backend)

@@ -1,4 +1,4 @@
-"""Labelled test pairs beside dev: more rows for accuracy, and no other token, calibration or training for anything else."""
+"""Tests labelled test pairs beside dev: accuracy uses them; training, calibration and probes do not change."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ HEADER = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n"
 
 
 def written(path: Path, start: int, stop: int) -> None:
-    """Pairs by number, each longer than the one before; every third is a paraphrase."""
+    """Write pairs of these numbers, each longer than the previous one; every third is a paraphrase."""
     rows = [f"{int(n % 3 == 0)}\t1\t2\tIt sold {n} shares{' .' * (n % 40)}\tThey sold {n} ." for n in range(start, stop)]
     path.write_text(HEADER + "\n".join(rows), encoding="utf-8")
 
 
 @pytest.fixture
 def beside(harness: Harness, tmp_path: Path) -> Callable[[], Harness]:
-    """``beside()``: the harness on a small MRPC in a folder of its own, with what lies in that folder now."""
+    """``beside()`` returns a harness on a small MRPC in a separate folder, with the files that are in it at this moment."""
     for name, start, stop in (("train.tsv", 0, 60), ("dev.tsv", 60, 90)):
         written(tmp_path / name, start, stop)
     return lambda: Harness(replace(harness.settings, mrpc=tmp_path, test_pairs=True), harness.store, print)
@@ -39,7 +39,7 @@ def test_they_are_evaluated_with_dev_and_change_nothing_else(beside: Callable[[]
     labels, ids = plain.dev(*MODEL)
     assert len(labels) == 30
     assert "test pairs" not in data_line(about(plain))
-    written(tmp_path / mrpc.ORIGINAL, 90, 135)  # the longest of all among them
+    written(tmp_path / mrpc.ORIGINAL, 90, 135)  # includes the longest of all pairs
     more = beside()
     every, more_ids = more.dev(*MODEL)
     assert [int(label) for label in every] == [int(n % 3 == 0) for n in range(60, 135)]
@@ -57,7 +57,7 @@ def test_they_are_evaluated_with_dev_and_change_nothing_else(beside: Callable[[]
 
 
 def test_rows_are_held_against_the_pairs_of_the_data(beside: Callable[[], Harness], tmp_path: Path) -> None:
-    """Counted from the sentences, by the tokenizer alone, pair by pair; a part of the rows, or other labels, differ."""
+    """Evaluated rows are compared with the tokenized pairs of the data; missing rows and other labels are reported."""
     written(tmp_path / mrpc.ORIGINAL, 90, 135)
     found = beside()
     expected = found.rows(*MODEL).counted()

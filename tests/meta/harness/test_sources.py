@@ -1,4 +1,4 @@
-"""Where weights and data come from, with real files: a hub's cache, a user's folder, an installed package, nothing at all."""
+"""Tests the sources of weights and data with real files: a hub's cache, a user's folder, an installed package, none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ONE_VARIANT = ("bench/test_quality.py", "--backends=pytorch", "--precisions=f32"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small DistilBERT as save_pretrained() writes it, with its tokenizer."""
+    """The folder of a small DistilBERT as save_pretrained() writes it, with its tokenizer."""
     out = tmp_path_factory.mktemp("saved") / "distilbert"
     model = REGISTRY.models["distilbert-base-cased"]
     arguments = {"family": "distilbert", "config": model.configuration("tiny"), "lowercase": False, "seed": 1}
@@ -85,7 +85,7 @@ def test_without_hub_and_mrpc_seeded_weights_and_the_stand_in_serve_and_say_so(t
 
 @pytest.mark.slow
 def test_a_users_folder_goes_through_the_suite_whether_or_not_it_knows_the_task(folder: Path, tmp_path: Path) -> None:
-    """A head that never learnt the task has no accuracy; the rest is judged, and the reason is said."""
+    """A user's folder is tested in full; if its head has not learnt the task, accuracy is skipped with this reason."""
     found = run(*ONE_VARIANT, f"--checkpoint=my-bert={folder}", f"--artifacts={tmp_path}", HF_HOME=str(tmp_path / "empty"))
     assert found.returncode == 0, found.stdout[-3000:]
     assert "1 passed, 1 skipped" in found.stdout

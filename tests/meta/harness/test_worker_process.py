@@ -1,4 +1,4 @@
-"""Real childes: what they answer, and how each way of dying reads."""
+"""Tests real worker processes: their answers, and the message for each way in which they can end."""
 
 from __future__ import annotations
 

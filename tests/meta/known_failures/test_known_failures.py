@@ -1,4 +1,4 @@
-"""The table of expected failures stays honest: every entry speaks of something, says why, and links upstream."""
+"""Tests the table of known failures: every entry matches a variant, gives a reason, and links to an upstream report."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_every_entry_matches_a_variant_and_says_why(entry: KnownFailure) -> None
 
 
 def test_no_entry_expects_of_a_checkpoint_what_its_accuracy_is() -> None:
-    """Whether a coarse grid surely loses accuracy is up to the weights and to the number of rows: it may, and need not."""
+    """Entries about accuracy are ``sometimes``, because the loss depends on the weights and on the number of rows."""
     judged = [entry for entry in KNOWN_FAILURES if entry.phase == ACCURACY]
     assert all(
         entry.sometimes and re.search(entry.message, "m: loses 3.43 [1.64, 5.34] points, margin 0.83") for entry in judged
@@ -93,7 +93,7 @@ def test_a_malformed_entry_says_what_is_wrong(changes: dict[str, object], said: 
     ],
 )  # fmt: skip
 def test_a_run_with_a_malformed_entry_names_it(settings: Settings, change: str, code: int, said: str) -> None:
-    """Before anything runs, or in the test that asks its probe."""
+    """A malformed entry is named before any test runs, or in the test that calls its probe."""
     arguments = (
         "--models=minilm-l6",
         "--size=tiny",
@@ -112,8 +112,11 @@ def test_a_run_with_a_malformed_entry_names_it(settings: Settings, change: str, 
 
 @pytest.mark.slow
 def test_what_fails_sometimes_passes_or_fails_as_it_says(settings: Settings, tmp_path: Path) -> None:
-    """Of three builds that one entry speaks of, one works and is no unexpected success, one is broken as the entry says, and
-    one otherwise. The table calls only the second a known failure."""
+    """An entry with ``sometimes`` allows a pass, but only the described failure.
+
+    Of three builds that the entry matches, one works and passes, one fails as described and is a known failure, and one fails
+    in another way and fails the test.
+    """
     found = run(
         "tests/conformance/test_agreement.py", "bench/test_quality.py", "--models=minilm-l6", "--size=tiny",
         "--backends=pytorch",
@@ -130,7 +133,7 @@ def test_what_fails_sometimes_passes_or_fails_as_it_says(settings: Settings, tmp
 
 
 def test_an_entry_speaks_of_a_users_model_as_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Entries are about families and builds: under another name, at another size, the same model fails alike."""
+    """Entries are about families and builds, so they also match a user's model with another name and size."""
     users = {
         f"users-{model.family}": dataclasses.replace(model, name=f"users-{model.family}") for model in REGISTRY.models.values()
     }
@@ -218,7 +221,7 @@ def test_keras_hubs_activation_is_wrong_for_others_only(tmp_path: Path, activati
 
 
 def test_what_differs_between_two_cpus_depends_on_both() -> None:
-    """An artifact for a CPU with exact sums saturates on one without; never the other way, nor between equals."""
+    """An artifact built for a CPU with exact sums saturates on a CPU without them, not the other way round."""
     here = this_machine()
     exact = dataclasses.replace(here, architecture="x86_64", isa=("avx2", "avx512_vnni"))
     saturating = dataclasses.replace(exact, isa=("avx2",))
@@ -244,7 +247,7 @@ def test_a_probe_may_ask_for_a_version(installed: dict[str, str], has: bool) -> 
 
 
 def test_no_other_place_skips_or_expects_failure() -> None:
-    """A bare skip or xfail elsewhere would be a second table."""
+    """Only the plugin skips or expects failures; a skip or xfail elsewhere would be a second table of known failures."""
     pattern = re.compile(r"pytest\.xfail\(|importorskip|mark\.(skip|xfail)\b")
     allowed = {"hooks.py", Path(__file__).name}
     guilty = [

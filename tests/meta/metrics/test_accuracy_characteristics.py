@@ -1,6 +1,7 @@
-"""How often each word is said of accuracy, counted on drawn answers; bench/accuracy_characteristics.py prints all of it.
+"""Tests how often each verdict on accuracy occurs, on simulated rows.
 
-Bounds are what a rate that holds exceeds once in 1,000 times (binomial); seeds are fixed.
+bench/accuracy_characteristics.py prints the whole table. The bounds are those that a count of the allowed rate exceeds once in
+1,000 times (binomial); seeds are fixed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ NUMBER = 400
 @pytest.mark.parametrize("rows", [240, 408, 1725])
 @pytest.mark.parametrize("changed", [0.005, 0.0125, 0.03])
 def test_a_loss_within_the_margin_is_no_failure(rows: int, changed: float) -> None:
-    """At the margin itself, where false failures are the most; fewer and more flips than int8's 2 to 3 %."""
+    """A loss equal to the margin, where false failures are most frequent, with fewer and more flips than int8's 2 to 3 %."""
     assert words(MARGIN * ACCURACY, rows, NUMBER, changed).count(LOSES) <= most(FALSE_ALARM, NUMBER)
 
 
@@ -35,7 +36,10 @@ def test_a_loss_beyond_the_margin_seldom_holds(loss: float) -> None:
 
 
 def test_enough_rows_tell() -> None:
-    """What 408 rows leave open, 10,000 decide: none lost holds, three points lose; 1,725 see the latter nine times of ten."""
+    """10,000 rows decide what 408 cannot: no loss is ``holds``, and three points are ``loses``.
+
+    1,725 rows detect a loss of three points in 90 % of cases.
+    """
     assert words(0.0, 408, NUMBER).count(INCONCLUSIVE) >= least(0.5, NUMBER)
     assert words(0.0, 10_000, 100).count(HOLDS) >= least(0.99, 100)
     assert words(0.03, 10_000, 100).count(LOSES) == 100

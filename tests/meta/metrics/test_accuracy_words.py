@@ -1,4 +1,4 @@
-"""What is said of a loss of accuracy: exact limits, three words, how many more rows, F1's interval, the rows themselves."""
+"""Tests the verdicts on a loss of accuracy: exact limits, three verdicts, missing rows, F1's interval, evaluated rows."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from fixtures.metrics.accuracy import (
 from fixtures.metrics.arrays import Ints
 from fixtures.worker.jobs.labelled_rows import fingerprint
 
-#: One per cent of an accuracy of 0.83, which is what the default model has.
+#: One per cent of the default model's accuracy of 0.83.
 ALLOWED = 0.0083
 
 
 def region(rows: int, loss: float, level: float, most: int) -> Ints:
-    """For 0, 1, ... ``most`` rows that became right, how many must have become wrong for a loss that is surely more."""
+    """For 0, 1, ... ``most`` rows that became right: the fewest rows that became wrong for which the loss is surely more."""
     least, found = 0, []
     for better in range(most + 1):
         while least <= rows - better and not binomial.surely_more(least, better, rows, loss, level):
@@ -41,8 +41,8 @@ def region(rows: int, loss: float, level: float, most: int) -> Ints:
 
 
 def chance(least: Ints, rows: int, worse: float, better: float) -> float:
-    """How likely an outcome in the region is where rows become wrong and right with these chances: summed, not drawn."""
-    import scipy.stats  # half a second, which collecting need not pay
+    """The probability of an outcome in the region, if rows become wrong and right with these probabilities (summed exactly)."""
+    import scipy.stats  # takes half a second, which collection does not need
 
     gained = np.arange(len(least))
     lost = scipy.stats.binom.sf(least - 1, rows - gained, worse / (1 - better))
@@ -54,7 +54,7 @@ def chance(least: Ints, rows: int, worse: float, better: float) -> float:
     [(240, ALLOWED, FALSE_ALARM), (408, ALLOWED, FALSE_ALARM), (408, 0.0, FALSE_ALARM), (408, -ALLOWED, FALSE_COMFORT)],
 )
 def test_no_more_are_wrong_than_the_level_says(rows: int, allowed: float, level: float) -> None:
-    """Of a loss of just what is allowed, whatever the flips are (up to 8 % of rows), and not so few that nothing is seen."""
+    """At exactly the allowed loss, the error is at most the level and close to it, for all shares of flips up to 8 %."""
     least = region(rows, allowed, level, round(0.04 * rows) + 30)
     gains = max(0.0, -allowed) + np.array([0.0, *np.geomspace(1e-4, 0.04, 60)])
     errors = [chance(least, rows, gain + allowed, gain) for gain in gains]
@@ -63,7 +63,7 @@ def test_no_more_are_wrong_than_the_level_says(rows: int, allowed: float, level:
 
 
 def test_losses_within_the_margin_are_rarer_still() -> None:
-    """The chance falls with the loss, so that the margin itself is the worst case."""
+    """The error decreases for smaller losses, so the margin is the worst case."""
     least = region(408, ALLOWED, FALSE_ALARM, 60)
     errors = [chance(least, 408, 0.015 + loss, 0.015) for loss in (-0.01, 0.0, 0.004, ALLOWED)]
     assert errors == sorted(errors)
@@ -95,7 +95,7 @@ def test_more_flips_or_fewer_rows_tell_less() -> None:
 
 
 def test_the_rows_that_are_missing_would_decide() -> None:
-    """At the same flips; and a few less would not."""
+    """The reported number of additional rows suffices for a verdict at the same share of flips; fewer rows do not."""
     more = more_rows(6, 5, 408, ALLOWED)
     assert more is not None
     for rows, decided in ((408 + more, True), (408 + more * 4 // 5, False)):
@@ -105,7 +105,7 @@ def test_the_rows_that_are_missing_would_decide() -> None:
 
 
 def answers(labels: Ints, wrong: Ints) -> npt.NDArray[np.float64]:
-    """Logits that are right but in the rows ``wrong``."""
+    """Logits that are right except in the rows ``wrong``."""
     said = labels.copy()
     said[wrong] = 1 - said[wrong]
     return np.stack([1.0 - said, 1.0 * said], 1)
@@ -139,7 +139,7 @@ def test_a_sure_loss_fails_on_the_tasks_own_rows_only() -> None:
 
 
 def test_f1_has_an_interval_that_holds_the_truth() -> None:
-    """400 draws of 408 rows with 4 % flips: 95 % of the intervals, less three standard errors, hold the loss of all rows."""
+    """Of 400 samples of 408 rows with 4 % flips, 95 % of the intervals, minus three standard errors, contain the true loss."""
     shares = np.array([0.22, 0.01, 0.01, 0.08, 0.08, 0.004, 0.016, 0.58])
     label, before, after = (np.arange(8) >> shift & 1 for shift in (2, 1, 0))
 
@@ -163,7 +163,7 @@ def test_f1_that_never_changed_may_yet() -> None:
 
 
 def rows(number: int = 6) -> tuple[Ints, dict[str, Ints]]:
-    """Labels and token ids of so many rows of different lengths, padded."""
+    """Labels and token ids of ``number`` rows of different lengths, padded."""
     lengths = 3 + np.arange(number) % 4
     mask = (np.arange(8) < lengths[:, None]).astype(np.int64)
     return np.arange(number) % 2, {"input_ids": (100 + np.arange(number))[:, None] * mask, "attention_mask": mask}

@@ -1,4 +1,4 @@
-"""The arithmetic behind every figure: SQNR, cosine, GLUE's scores, the order of rows, the table."""
+"""Tests the computation of figures: SQNR, cosine, GLUE's scores, the order of rows, the table."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_sqnr_of_a_tenth_is_20_db() -> None:
 
 
 def test_sqnr_of_a_quantizer_is_six_db_a_bit() -> None:
-    """Bennett 1948: 6.02 n + 1.76 dB for a full-scale sine; a uniform signal has 6.02 n."""
+    """A quantizer has 6.02 n + 1.76 dB for a full-scale sine (Bennett 1948), and 6.02 n for a uniform signal."""
     signal = RNG.uniform(-1, 1, 100_000)
     steps = 2 ** (8 - 1)
     assert sqnr(signal, np.round(signal * steps) / steps) == pytest.approx(6.02 * 8, abs=0.1)
@@ -44,7 +44,7 @@ def test_padding_positions_do_not_count() -> None:
 
 @pytest.mark.parametrize(("place", "shown"), [((1, 2), "position"), ((..., 3), "channel")])
 def test_one_bad_position_or_channel_does_not_drown(place: Any, shown: str) -> None:
-    """The other figures are above 20 dB with it, which alone has 0 dB."""
+    """One bad position or channel has 0 dB in its own figure, while the other figures stay above 20 dB."""
     hidden = RNG.normal(size=(16, 32, 128))
     got = hidden.copy()
     got[place] = 0

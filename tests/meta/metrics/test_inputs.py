@@ -1,4 +1,4 @@
-"""Probes that an emulated CPU runs in seconds."""
+"""Tests the probes that an emulated CPU runs in seconds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PAD, END = 9, 102
 
 
 def probes() -> dict[str, np.ndarray]:
-    """Sixteen rows of 20 to 95 tokens, each with END behind it."""
+    """Sixteen rows of 20 to 95 tokens, each followed by END."""
     lengths = np.arange(20, 100, 5)
     mask = (np.arange(100) < lengths[:, None]).astype(np.int64)
     ids = np.where(mask, np.arange(100) + 1000, PAD)

@@ -1,4 +1,4 @@
-"""Intervals of a ratio: how often they hold the truth, and what a ratio of ratios has of both errors."""
+"""Tests intervals of a ratio: how often they contain the true ratio, and the combined error of a ratio of ratios."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fixtures.metrics.intervals import Ratio, paired_t_interval, welch_interval
 
 
 def test_the_interval_over_processes_holds_the_truth_as_often_as_it_says() -> None:
-    """600 times six pairs of processes, their log ratios with the odd outlier: at most 5 % missed, plus three deviations."""
+    """Of 600 intervals over six pairs with outliers, at most 5 % plus three deviations miss the true ratio."""
     generator = np.random.default_rng(2)
     noise = generator.normal(0, 0.01, (600, 6)) * generator.choice([1, 4], (600, 6), p=[0.95, 0.05])
     missed = sum(not (found := paired_t_interval(list(sample))).low <= 1.0 <= found.high for sample in noise)
@@ -20,8 +20,11 @@ def test_the_interval_over_processes_holds_the_truth_as_often_as_it_says() -> No
 
 
 def test_the_interval_over_visits_does_too() -> None:
-    """6,000 times three visits of one variant and three of another that scatters four times as much: Welch's interval misses
-    5.6 % of them (of 200,000), plus three deviations; one that pools the variances misses 8.3 %."""
+    """Of 6,000 intervals over visits, at most 5.6 % plus three deviations miss the true ratio.
+
+    Each has three visits of one variant and three of another that varies four times as much. Of 200,000, Welch's interval
+    misses 5.6 %; one with pooled variances misses 8.3 %.
+    """
     generator = np.random.default_rng(3)
     first, second = generator.normal(0, 0.01, (6000, 3)), generator.normal(0, 0.04, (6000, 3))
     pairs = zip(first, second, strict=True)

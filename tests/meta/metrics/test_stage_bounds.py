@@ -1,4 +1,4 @@
-"""The definition of an encoder against the reference, declared arithmetics, and what is seen of a model that is another."""
+"""Tests the bounds of stages: the float64 encoder against PyTorch, declared arithmetics, detection of changed models."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def checkpoint(harness: Harness) -> Path:
 
 @pytest.fixture(scope="module")
 def probes(harness: Harness) -> Inputs:
-    """Eight rows of real pairs, at most 32 tokens: what is computed here in float64 is small."""
+    """Eight rows of real pairs of at most 32 tokens, so that the float64 computation is small."""
     return harness.short_probes("bert-base-cased", "tiny")
 
 
 @pytest.mark.parametrize("model", ONE_OF_EACH)
 def test_the_definition_is_the_reference(harness: Harness, model: str) -> None:
-    """Two independent float64 computations: ours from the weights' names, and PyTorch's."""
+    """The suite's float64 encoder and PyTorch in float64 agree; they are independent implementations."""
     probes, reference = harness.probes(model, "tiny"), harness.reference(model, "tiny")
     encoder = Encoder(harness.checkpoint(model, "tiny").artifact.path)
     made = encoder.run(probes, Exact())
@@ -71,7 +71,7 @@ def test_a_float_format_keeps_its_bits(kind: str, bits: int) -> None:
 
 @given(st.integers(0, 2**16), st.sampled_from([Activations(), Activations(FBGEMM), Activations(XNNPACK)]))
 def test_no_activation_is_off_by_more_than_half_a_step(seed: int, how: Activations) -> None:
-    """Zero is exact, and what lies between least and greatest is within half a step, but for the zero point's own rounding."""
+    """Zero is exact, and values in the range are within half a step, apart from the rounding of the zero point."""
     x = np.random.default_rng(seed).normal(size=(4, 64))
     x[0, 0] = 0
     made, step = quantized_activations(x, how)
@@ -89,7 +89,7 @@ def test_weights_have_a_scale_for_each_channel_or_one() -> None:
 
 
 def _states(encoder: Encoder, probes: Inputs, how: Arithmetic, seed: int) -> dict[str, Float64s]:
-    """A right runtime: the declared arithmetic with rounding errors of a seed of its own, as small as they really are."""
+    """The hidden states of a correct runtime: the declared arithmetic with rounding errors of realistic size from ``seed``."""
     return encoder.run(probes, _gentle(how, seed))
 
 
@@ -108,7 +108,7 @@ ARITHMETICS = {
 
 @pytest.fixture(scope="module")
 def yardstick(checkpoint: Path, probes: Inputs) -> Callable[[str], Yardstick]:
-    """The yardstick of one of ARITHMETICS, whose bounds are computed once."""
+    """``yardstick(name)`` returns the yardstick of one of ARITHMETICS; its bounds are computed once."""
     return functools.cache(lambda name: Yardstick(Encoder(checkpoint), ARITHMETICS[name], probes))
 
 
@@ -119,7 +119,7 @@ def test_a_right_runtime_is_within_its_bounds(probes: Inputs, yardstick: Callabl
         assert not violations(found), f"seed {seed}"
 
 
-#: exp(-10) of a weight, and half a thousandth of a GELU.
+#: Changes that are far below the rounding of the format: exp(-10) of a weight, and half a thousandth of a GELU.
 FAINT = [("bf16", "the attention mask added -10"), ("bf16", "GELU were its tanh approximation")]
 
 
@@ -137,7 +137,7 @@ FAINT = [("bf16", "the attention mask added -10"), ("bf16", "GELU were its tanh 
 def test_another_model_is_seen_and_named(
     probes: Inputs, yardstick: Callable[[str], Yardstick], name: str, kind: str, says: str
 ) -> None:
-    """Every alternative, in every arithmetic, by a bound or by its name, unless it is far below the format's rounding."""
+    """Every alternative exceeds a bound or is named in every arithmetic, except those far below the format's rounding."""
     encoder, how = yardstick(name).encoder, ARITHMETICS[name]
     other, given_ = copy.copy(encoder), dict(probes)
     EVERY[kind][says](other, given_)
@@ -167,7 +167,7 @@ def test_a_message_says_the_worst_and_how_many_there_are() -> None:
 
 
 def test_positions_that_a_tie_moved_are_counted(probes: Inputs, yardstick: Callable[[str], Yardstick]) -> None:
-    """A value on the other side of its tie in every row, against rounding alone."""
+    """Positions count as moved if a value in every row is on the other side of its tie, and not because of rounding alone."""
     onnx = yardstick("onnx")
     rounded_only = onnx.stages(_states(onnx.encoder, probes, onnx.arithmetic, 1))
     tied = disturbed(onnx.arithmetic, None, ties=True, seed=1)
@@ -178,7 +178,7 @@ def test_positions_that_a_tie_moved_are_counted(probes: Inputs, yardstick: Calla
 
 
 def test_values_in_float32_are_no_float16(checkpoint: Path, probes: Inputs) -> None:
-    """Weights were rounded to float16, and nothing else was."""
+    """A variant that rounds only its weights to float16, and passes values in float32, is reported as more exact."""
     encoder = Encoder(checkpoint)
     yardstick = Yardstick(encoder, FLOATS["f16"], probes)
     assert yardstick.more_exact(_states(encoder, probes, FLOATS["f16"], 1)) is None
@@ -188,7 +188,10 @@ def test_values_in_float32_are_no_float16(checkpoint: Path, probes: Inputs) -> N
 
 
 def test_older_libraries_quantize_otherwise() -> None:
-    """Read off their sources: tables as weights before ONNX Runtime 1.13, 63.5 rounded to 64 before PyTorch 1.13."""
+    """Older versions declare another arithmetic, according to their sources.
+
+    ONNX Runtime before 1.13 quantizes tables like weights; PyTorch before 1.13 rounds 63.5 to 64.
+    """
     older, newer = {"onnxruntime": "1.8.1", "torch": "1.9.1+cpu"}, {"onnxruntime": "1.13.0", "torch": "1.13.1"}
     assert onnx_dynamic(False, "bert", functools.partial(meets, older)).table == Weights(per_channel=False)
     assert onnx_dynamic(False, "bert", functools.partial(meets, newer)) == onnx_dynamic(False, "bert")

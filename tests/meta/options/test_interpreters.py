@@ -1,4 +1,4 @@
-"""Which Python an option names."""
+"""Tests which Python an option selects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmarks as a user runs them, on a tiny model: comparing, the gate, the grid, profiles, claims."""
+"""Tests the benchmarks as a user runs them, on a tiny model: comparisons, the gate, the grid, profiles, claims."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from fixtures.harness.harness import Harness
 from tests.support.nested import run
 
-#: Runs of bench/, minutes of them.
+#: These tests run bench/, which takes minutes.
 pytestmark = pytest.mark.slow
 
 Bench = Callable[..., CompletedProcess[str]]
@@ -24,7 +24,7 @@ Bench = Callable[..., CompletedProcess[str]]
 
 @pytest.fixture
 def bench(harness: Harness) -> Bench:
-    """``pytest bench`` on BERT's tiny size with this session's artifacts."""
+    """``bench(...)`` runs ``pytest bench`` on BERT's tiny size with this session's artifacts."""
 
     def call(*arguments: str, models: str = "bert-base-uncased", **environment: Any) -> CompletedProcess[str]:
         own = ("--size=tiny", f"--models={models}", f"--artifacts={harness.store.root}", "--seq-len=32")
@@ -39,11 +39,11 @@ def figures(path: Path) -> dict[str, Any]:
 
 
 def test_a_variant_that_is_slower_fails_the_gate_and_one_that_is_faster_passes(bench: Bench, tmp_path: Path) -> None:
-    """Eager PyTorch takes several times as long as ONNX Runtime on a tiny model, whatever else this machine does."""
+    """On a tiny model, eager PyTorch is several times slower than ONNX Runtime, even on a busy machine."""
     junit, summary = tmp_path / "junit.xml", tmp_path / "summary.md"
     options = ("--precisions=f32", "--fail-if-slower=20%", "--max-seconds=60")
     slow = bench("--backends=pytorch", "--compare=onnxruntime-f32", *options, f"--junitxml={junit}", f"--summary={summary}")
-    if "can't tell" not in slow.stdout:  # what a crowded machine rightly says
+    if "can't tell" not in slow.stdout:  # the correct verdict on a busy machine
         assert slow.returncode == 1, slow.stdout[-3000:]
         assert "is slower than bert-base-uncased-tiny-onnxruntime-f32" in slow.stdout
         assert 'value="slower"' in junit.read_text(encoding="utf-8")
@@ -54,7 +54,7 @@ def test_a_variant_that_is_slower_fails_the_gate_and_one_that_is_faster_passes(b
 
 
 def test_the_same_file_and_versions_in_another_python_are_identical_and_not_measured(bench: Bench, tmp_path: Path) -> None:
-    """The same interpreter under another name: the artifact is the same, and so are its packages."""
+    """The same interpreter under another path has the same artifact and packages, so nothing is measured."""
     stored = tmp_path / "run.json"
     found = bench(
         "--backends=onnxruntime", "--precisions=f32", "-k=not opset11", f"--compare={sys.executable}", "--fail-if-slower=5%",
@@ -83,7 +83,7 @@ def test_without_a_gate_there_is_no_verdict(bench: Bench, tmp_path: Path) -> Non
 
 
 def test_a_stored_run_is_compared_by_ratios_and_never_fails(bench: Bench, tmp_path: Path) -> None:
-    """A file that says the variant was a hundred times as fast as it is: can't tell, with the figure."""
+    """If a stored run says that the variant was a hundred times as fast, the verdict is can't tell, with the figure."""
     stored = tmp_path / "before.json"
     first = bench(
         "--backends=onnxruntime,pytorch", "--precisions=f32", "-k=test_latency and not opset11", f"--benchmark-json={stored}"
@@ -128,7 +128,7 @@ def test_what_nobody_can_be_compared_with(bench: Bench) -> None:
 
 
 def test_grid_profiles_and_claims_run_on_request_only(bench: Bench, tmp_path: Path) -> None:
-    """One call for the three; a plain ``pytest bench`` has none of them."""
+    """``-m`` selects grid, profiles and claims, here in one call; a plain ``pytest bench`` runs none of them."""
     plain = bench("--collect-only", "-q")
     assert not [
         line for line in plain.stdout.splitlines() if "::" in line and any(w in line for w in ("grid", "claim", "profile"))
@@ -151,7 +151,7 @@ def test_grid_profiles_and_claims_run_on_request_only(bench: Bench, tmp_path: Pa
 
 
 def test_tensorflow_shows_its_operations(bench: Bench, tmp_path: Path) -> None:
-    """Its profile has to be read from a file of its own format; XLA's has nothing to show, and is not asked."""
+    """TensorFlow's profile is read from its own file format; XLA's has no operations and is not requested."""
     stored = tmp_path / "run.json"
     found = bench(
         "-m=profile", "--backends=tensorflow,tensorflow_xla", "--precisions=f32", "-k=not default",
@@ -163,7 +163,10 @@ def test_tensorflow_shows_its_operations(bench: Bench, tmp_path: Path) -> None:
 
 
 def test_a_failure_says_figure_and_bound_in_every_table(bench: Bench, tmp_path: Path) -> None:
-    """Outputs that went through float16, in three tests of one variant: terminal, JSON, Markdown and page have the first."""
+    """If three tests of a variant fail, terminal, JSON, Markdown and page show figure and bound of the first one.
+
+    The outputs of the variant are rounded to float16.
+    """
     found = bench(
         "tests/conformance/test_agreement.py", "--backends=pytorch", "--precisions=f32",
         "-k=fault_half_outputs and (test_quality or test_agrees)", f"--benchmark-json={tmp_path / 'run.json'}",

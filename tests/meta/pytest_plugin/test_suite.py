@@ -1,4 +1,4 @@
-"""The suite as a user meets it: what it imports, how fast it collects, what it builds, what it says to bad input."""
+"""Tests the suite as users run it: its imports, the cost of collection, what it builds, messages for bad input."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from fixtures.store.source_code import ROOT
 from tests.support.nested import MENDED, SOMETIMES, run, surroundings
 
 FRAMEWORKS = ("torch", "tensorflow", "onnxruntime", "transformers", "onnx", "keras", "keras_hub")
-#: What tests and reports take seconds to import.
+#: Modules that take seconds to import.
 LIBRARIES = ("scipy", "sklearn", "pandas", "pyarrow", "datasets", "huggingface_hub", "safetensors", "playwright", "matplotlib")
 
 
-#: What collecting may cost: Python's calls for each test that is collected, deselected ones too (690 of 5,517 tests in 2026, a
-#: second in all), and modules in the process (1,072; pytest and its plugins alone have 534).
+#: Limits for the cost of collection: Python calls for each collected test, including deselected ones (690 for each of 5,517
+#: tests in 2026, a second in total), and modules in the process (1,072; pytest and its plugins alone have 534).
 CALLS_A_TEST, MODULES = 1000, 1300
-#: Collects under a profiler and says what that took; pytest-benchmark asks git, hg and file about the checkout.
+#: Code that collects under a profiler and prints the cost; pytest-benchmark runs git, hg and file to describe the checkout.
 COLLECTING = """
 import cProfile, hashlib, json, sys, pytest
 started, hashed = [], []
@@ -46,8 +46,11 @@ print(json.dumps({
 
 
 def test_collecting_is_little_work_and_imports_no_framework(tmp_path: Path) -> None:
-    """No framework and no library for data, no worker process, no file hashed, nothing built; work is counted, since seconds
-    depend on what else runs. A store's first session asks a worker process which providers ONNX Runtime has."""
+    """Collection imports no framework or data library, starts no worker process, hashes no file and builds nothing.
+
+    The cost is counted in calls, since seconds depend on other work on the machine. The first session on a store asks a worker
+    process for the providers of ONNX Runtime.
+    """
     store = tmp_path / "store"
     assert run("tests/conformance/test_structure.py", "--collect-only", "-q", f"--artifacts={store}").returncode == 0
     before = {path.name for path in store.iterdir()} - {"locks", "tmp", "runs"}
@@ -70,7 +73,7 @@ def test_collecting_is_little_work_and_imports_no_framework(tmp_path: Path) -> N
 
 
 def test_what_a_child_imports_is_python_3_8() -> None:
-    """The syntax of everything that an old stack's interpreter must load, and no builtin with parameters when it does."""
+    """All code that worker processes import has Python 3.8 syntax and does not evaluate parametrized builtins."""
     packages = ("core", "models", "backends", "tokenizers", "worker")
     for path in (path for name in packages for path in sorted((ROOT / "fixtures" / name).rglob("*.py"))):
         tree = ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(3, 8))
@@ -97,7 +100,7 @@ def _imported(node: ast.Import | ast.ImportFrom) -> list[str]:
 
 @pytest.mark.slow
 def test_two_workers_build_each_artifact_once(tmp_path: Path) -> None:
-    """Every folder in the store was built by one worker, and no other build is in the run's journal."""
+    """Two xdist workers build every folder in the store once; the run's journal has no other build."""
     arguments = ("--models", "distilbert-base-cased", "--size", "tiny", "--backends", "onnxruntime,onnxruntime_fused")
     found = run("tests/conformance/test_agreement.py", "-n", "2", *arguments, "--artifacts", str(tmp_path), timeout=600)
     assert found.returncode == 0, found.stdout[-3000:]
@@ -106,7 +109,7 @@ def test_two_workers_build_each_artifact_once(tmp_path: Path) -> None:
     stored = list(tmp_path.glob("*/artifact.json"))
     assert int(built[1]) == len(stored) >= 12
     names = [json.loads(path.read_text())["name"] for path in stored]
-    built_once = [name for name in names if not name.endswith("-bounds")]  # of which there is one for each arithmetic
+    built_once = [name for name in names if not name.endswith("-bounds")]  # bounds are built once for each arithmetic
     assert len(built_once) == len(set(built_once)) > len(names) / 2
     assert not list((tmp_path / "tmp").iterdir())
     assert not list((tmp_path / "runs").iterdir())
@@ -139,7 +142,7 @@ def test_bad_options_are_one_sentence(arguments: tuple[str, ...], sentence: str)
 
 
 def test_one_tiny_model_of_each_family_stands_for_the_others(tmp_path: Path) -> None:
-    """The rest of the matrix is one flag away, and a model that is named is never left out."""
+    """By default one tiny model of each family is tested; ``--whole-matrix`` adds the others, and named models are included."""
     collect = ("--collect-only", "-q", "tests/conformance/test_agreement.py", "--backends=pytorch", f"--artifacts={tmp_path}")
     models = [{found[1] for found in re.finditer(r"\[(\S+)-pytorch-f32-padded\]", run(*collect, *more).stdout)}
               for more in ((), ("--whole-matrix",), ("--models=bert-base-uncased", "--size=tiny"))]  # fmt: skip
@@ -157,7 +160,7 @@ def test_settings_work_through_pytest_addopts(tmp_path: Path) -> None:
 
 
 def test_cases_for_another_architecture_are_skipped_with_the_reason(tmp_path: Path) -> None:
-    """-m arm on x86-64 (and -m intel on aarch64) measures nothing, says why, and exits 0."""
+    """-m arm on x86-64 (and -m intel on aarch64) measures nothing, prints the reason and exits with 0."""
     other = "arm" if os.uname().machine == "x86_64" else "intel"
     arguments = ("--backends", "onnxruntime", "--precisions", "f32", "--artifacts", str(tmp_path / "store"))
     found = run("bench", "-m", other, *arguments, f"--benchmark-json={tmp_path / 'out.json'}")
@@ -176,7 +179,7 @@ def test_a_users_checkpoint_is_a_model_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "mine" / "tokenizer.json").write_text('{"model": {}}')
     store = str(tmp_path / "store")
     found = run("--collect-only", "-q", "tests", "--checkpoint", f"my-bert={tmp_path / 'mine'}", "--artifacts", store)
-    for recipe in ("", "-library_default"):  # no tiny size beside it stands in for a recipe
+    for recipe in ("", "-library_default"):  # it has no tiny size that tests the recipe instead
         assert f"test_accuracy_holds[my-bert-pytorch-int8_dynamic{recipe}]" in found.stdout
     assert "test_accuracy_holds[my-bert-onnxruntime-int8_dynamic]" in found.stdout
     assert "minilm-l6-pytorch-f32" not in found.stdout
@@ -205,7 +208,7 @@ def test_every_model_has_a_reference_and_a_baseline(name: str) -> None:
 
 @pytest.fixture
 def here(settings: Settings) -> tuple[str, ...]:
-    """Agreement of one tiny model, with the data and the artifacts of this run."""
+    """Options that select agreement of one tiny model, with the data and the artifacts of this run."""
     data = [f"--mrpc={settings.mrpc}"] if settings.mrpc else []
     test = "tests/conformance/test_agreement.py::test_agrees_with_the_reference"
     return (test, "--models=minilm-l6", "--size=tiny", f"--artifacts={settings.artifacts}", *data)
@@ -213,7 +216,7 @@ def here(settings: Settings) -> tuple[str, ...]:
 
 @pytest.mark.slow
 def test_a_backend_that_kills_its_process_costs_its_own_tests_only(here: tuple[str, ...]) -> None:
-    """Killed in its build or in an inference: an error with the signal's name, and everything else runs."""
+    """A backend whose process is killed in a build or an inference fails with the signal's name; all other tests run."""
     found = run(*here, "--backends=crashing,onnxruntime", "--precisions=f32", ENCODER_PARITY_PLUGINS="tests.support.crashing")
     assert found.returncode == 1, found.stdout[-3000:]
     assert "Crash: minilm-l6-tiny-crashing-f32-invoke was killed by SIGSEGV" in found.stdout, found.stdout[-3000:]
@@ -223,8 +226,11 @@ def test_a_backend_that_kills_its_process_costs_its_own_tests_only(here: tuple[s
 
 @pytest.mark.slow
 def test_a_known_failure_that_works_fails_the_run(here: tuple[str, ...]) -> None:
-    """Every broken cell, built as if upstream had mended it: its strict xfail asks to delete the entry. Where the failure
-    depends on the weights, the test passes."""
+    """A known failure that no longer occurs fails its strict xfail, which asks to delete the entry.
+
+    Every cell with a known failure is built as if upstream had fixed it. If the failure depends on the weights, the test
+    passes.
+    """
     names = ["-".join(cell) for cell in MENDED.keys() - SOMETIMES]
     every = " or ".join("-".join(cell) for cell in MENDED)
     found = run(*here, "-k", every, ENCODER_PARITY_PLUGINS="tests.support.upstream_fixed", timeout=600)
@@ -241,7 +247,7 @@ def test_a_known_failure_that_works_fails_the_run(here: tuple[str, ...]) -> None
 
 
 def test_a_gelu_that_is_not_fused_fails_the_check_of_the_file(settings: Settings) -> None:
-    """One of two is in pieces in the file of the second cell, which computes the same."""
+    """The file of the second cell, in which one of two GELUs is decomposed, fails the check although its outputs are equal."""
     found = run(
         "tests/conformance/test_structure.py", "--models=bert-base-cased", "--size=tiny", "--backends=onnxruntime_fused",
         "--precisions=f32", "-k=tiny and not library_default", f"--artifacts={settings.artifacts}",

@@ -1,4 +1,4 @@
-"""The documents say what is there: generated pages are current; named files, links, modules, options, environments exist."""
+"""Tests the documents: generated pages are current; named files, links, modules, options and environments exist."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from fixtures.report.docs_blocks import DOCS, PAGES
 from fixtures.store.source_code import ROOT
 
 DOCUMENTS = [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]
-#: A path below one of the repository's folders, as prose and commands have it; it may be a pattern.
+#: A path below one of the repository's folders in prose or commands; it may be a glob pattern.
 FILE = re.compile(r"(?<![\w./:=-])(?:fixtures|tests|bench|scripts|docs|requirements|\.github|\.ci)/[\w./*-]*\w[\w/*]*")
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
-#: What a command or a job of the recipe writes.
+#: Files that commands in the documents write.
 WRITTEN = {"bench/out.json"}
 
 
@@ -26,7 +26,7 @@ def text_of(document: Path) -> str:
 
 
 def commands(text: str) -> Iterator[str]:
-    """Lines of code, and code within lines, where a command may stand."""
+    """Lines of code blocks, and inline code, which may contain a command."""
     for block in re.findall(r"^```\w*\n(.*?)^```", text, re.M | re.S):
         yield from re.sub(r"\\\n\s*", "", block).splitlines()
     yield from re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
@@ -61,7 +61,7 @@ def test_files_that_a_document_names_exist(document: Path) -> None:
 
 @each_document
 def test_links_lead_somewhere(document: Path) -> None:
-    """Those of the site are checked by its build too; here also README's and the other documents' beside it."""
+    """Links and anchors exist, also in README and the other documents that are not part of the site."""
     wrong = []
     for place, anchor in LINK.findall(text_of(document)):
         target = document.parent / place if place else document
@@ -93,7 +93,7 @@ def test_environments_that_a_document_runs_exist(document: Path) -> None:
 
 @each_document
 def test_options_of_pytest_that_a_document_gives_exist(document: Path, pytestconfig: pytest.Config) -> None:
-    parser = pytestconfig._parser  # pytest says what its options are in --help only, which is a session of its own
+    parser = pytestconfig._parser  # otherwise only --help lists pytest's options, in a separate session
     groups = (*parser._groups, parser._anonymous)
     known = {name for group in groups for option in group.options for name in option.names()}
     given = {

@@ -1,4 +1,4 @@
-"""``python -m bench.graphs``: an artifact's graph in Netron, served to this machine and telling nobody else."""
+"""Tests ``python -m bench.graphs``, which shows an artifact's graph in Netron and contacts no other machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VARIANT = Variant("bert-base-cased", "tiny", "onnxruntime_fused", "f32")
 
 @contextmanager
 def served(harness: Harness, variant: str) -> Iterator[str]:
-    """The address at which the command serves a variant's graph."""
+    """The address on which the command serves a variant's graph."""
     command = [sys.executable, "-m", "bench.graphs", variant, "--no-browser", "--artifacts", str(harness.store.root)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
@@ -63,7 +63,7 @@ def test_a_graph_that_is_not_there(harness: Harness) -> None:
 
 
 def test_a_layer_is_what_lies_between_its_norms() -> None:
-    """Two layers of one product, an addition and two norms each; the mask is made once, before, and comes in from outside."""
+    """A layer is the part of the graph between its norms; the mask, which is computed once before all layers, is an input."""
     nodes = [
         ("Cast", ["mask"], ["m"]), ("Norm", ["ids"], ["n0"]),
         ("MatMul", ["n0", "m"], ["a"]), ("Norm", ["a"], ["n1"]), ("Gelu", ["n1"], ["g"]), ("Norm", ["g"], ["n2"]),

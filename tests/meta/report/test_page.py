@@ -1,4 +1,4 @@
-"""The report as people meet it: a real run's page in a real browser, two machines, a history, damaged files, hostile ones."""
+"""Tests the report's page in a real browser: a real run, two machines, a history, damaged and hostile files."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ import pytest
 from tests.support.browser import opened, problems
 from tests.support.reports import PLAIN, QUICK, Content, other_machine, report
 
-#: Runs of bench/, minutes of them.
+#: These tests run bench/, which takes minutes.
 pytestmark = pytest.mark.slow
 
 
 @pytest.mark.browser
 def test_the_page_of_a_run_is_whole(made: Path) -> None:
-    """No console message, no request, every chart drawn, every column sorts, no sideways scrolling; desktop, phone, dark."""
+    """On a desktop, on a phone and in the dark theme: every chart is drawn, every column sorts, nothing scrolls sideways.
+
+    There is no console message and no network request.
+    """
     assert problems(made / "index.html") == []
 
 
@@ -45,7 +48,7 @@ def test_what_the_page_shows(made: Path) -> None:
 
 
 def test_the_files_beside_the_page(made: Path) -> None:
-    """A picture of every chart in both formats, and a summary that fits a comment, led by the recommendation."""
+    """Every chart has a picture in both formats, and the summary fits a comment and begins with the recommendation."""
     names = re.findall(r'data-chart="([^"]+)"', (made / "index.html").read_text(encoding="utf-8"))
     assert {path.name for path in (made / "charts").iterdir()} == {
         f"{name}.{kind}" for name in names for kind in ("svg", "png")
@@ -73,7 +76,7 @@ def test_two_machines_stand_side_by_side(content: Content, page: Callable[..., P
 
 
 def later(content: Content, slower: str) -> Content:
-    """The next day's run: one variant takes 1.5 times as long, and onnxruntime is another."""
+    """A run of the next day, in which one variant takes 1.5 times as long and onnxruntime has another version."""
     other = copy.deepcopy(content)
     when = datetime.datetime.fromisoformat(content["datetime"]) + datetime.timedelta(days=1)
     other["datetime"] = when.isoformat()
@@ -84,7 +87,7 @@ def later(content: Content, slower: str) -> Content:
 
 
 def even(content: Content) -> Content:
-    """The same run on a machine where the visits to a variant lie within 2 %, whatever this one did meanwhile."""
+    """A copy of the run in which the visits of every variant differ by at most 2 %, independent of noise on this machine."""
     for row in content["encoder_parity"]["rows"].values():
         if row.get("visits_ms"):
             row.update(unstable=None, visits_ms=[share * row["median_ms"] for share in (1.0, 1.01, 1.02)])
@@ -93,7 +96,7 @@ def even(content: Content) -> Content:
 
 @pytest.mark.browser
 def test_a_folder_of_runs_is_a_history(content: Content, tmp_path: Path) -> None:
-    """The gate's verdict at each step: one variant is surely slower, the others are not; and what was installed otherwise."""
+    """A history shows the gate's verdict at each step (one variant is slower, the others are not) and changed packages."""
     content = even(content)
     folder = tmp_path / "runs"
     folder.mkdir()

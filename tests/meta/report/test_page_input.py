@@ -1,4 +1,4 @@
-"""What a report refuses, and that nothing in a file becomes markup."""
+"""Tests which files a report refuses, and that no text of a file becomes markup."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from tests.support.browser import opened, problems
 from tests.support.nested import run
 from tests.support.reports import Content, other_machine, report, small
 
-#: A row of the sample.
+#: The name of a row of the sample.
 ROW = "sample-tiny-onnxruntime-f32"
-#: What somebody else's file may hold, in every place that takes text.
+#: Hostile text, which is put into every text field of a file.
 HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>\"'|[a](javascript:alert(1))"
 
 
 @pytest.fixture
 def content() -> Content:
-    """A file with something in every field."""
+    """The contents of a file with a value in every field."""
     return small()
 
 
 @pytest.fixture
 def sample(content: Content, tmp_path: Path) -> Path:
-    """It, written."""
+    """The path of a file with these contents."""
     file = tmp_path / "sample.json"
     file.write_text(json.dumps(content), encoding="utf-8")
     return file
@@ -94,7 +94,7 @@ def test_what_is_no_run_at_all(sample: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_what_is_no_report_is_never_replaced(sample: Path, tmp_path: Path) -> None:
-    """A folder of charts that somebody keeps; a report of before is another matter."""
+    """The command never overwrites a folder that is not a report, such as a user's charts; it replaces an earlier report."""
     kept = tmp_path / "charts" / "mine.png"
     kept.parent.mkdir()
     kept.touch()
@@ -118,7 +118,7 @@ def test_a_report_that_cannot_be_written_is_refused_before_anything_runs(tmp_pat
 
 
 def hostile(content: Content) -> Content:
-    """Markup in every text that a file can bring: names, versions, commands, figures' words, known failures."""
+    """A file with markup in every text: names, versions, commands, words of figures, known failures."""
     other = copy.deepcopy(content)
     found = other["encoder_parity"]
 

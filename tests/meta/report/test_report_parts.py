@@ -1,4 +1,4 @@
-"""What a report is made of: the recommendation, the Pareto front, steps of a history, text that is safe, what remains."""
+"""Tests the parts of a report: the recommendation, the Pareto front, steps of a history, escaped text, progress."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MACHINE = {"architecture": "x86_64", "marker": "intel", "vendor": "", "cpu": "a 
 
 
 def made(figures: dict[str, dict[str, Any]], day: int = 0) -> Run:
-    """A run of model ``m``: ``figures`` by variant, milliseconds also of three processes within 2 %."""
+    """A run of the model ``m`` with these ``figures`` by variant; latencies come from three processes within 2 %."""
     common = {"subject": "m", "precision": "f32", "recipe": "", "baseline": "m-pytorch", "verdict": "ok"}
     rows: dict[str, Any] = {
         f"m-{name}": {**common, "backend": name, "logits_db": 100.0, "size_mib": 10.0, **row} for name, row in figures.items()
@@ -66,7 +66,7 @@ def test_the_fastest_that_holds_and_the_smallest_that_holds_are_recommended() ->
 
 
 def test_a_recommendation_says_what_is_known_of_its_accuracy() -> None:
-    """What the rows leave open may be recommended, and says so; what surely loses is not, on the stand-in either."""
+    """``can't tell`` may be recommended, and the text says so; ``loses`` is not, even on the stand-in data."""
     limits = {"accuracy_loss": 0.002, "accuracy_loss_low": -0.01, "accuracy_loss_high": 0.015, "accuracy_margin": 0.0083}
     found = choose(made({
         "pytorch": {"median_ms": 10.0, "acc": 0.85, "accuracy_word": "holds", **limits},
@@ -82,7 +82,7 @@ def test_a_recommendation_says_what_is_known_of_its_accuracy() -> None:
 
 
 def test_single_processes_have_a_ratio_and_no_interval() -> None:
-    """Files of older runs: what the next process would say is not known, so nothing is a tie and no step has a verdict."""
+    """In older files with one process for each variant, ratios have no interval, so there are no ties and no verdicts."""
     old = {"pytorch": {"median_ms": 10.0, "visits_ms": []}, "a": {"median_ms": 5.0, "visits_ms": []},
            "b": {"median_ms": 5.01, "visits_ms": []}}  # fmt: skip
     found = choose(made(old), "m")
@@ -94,7 +94,7 @@ def test_single_processes_have_a_ratio_and_no_interval() -> None:
 
 
 def test_a_step_is_judged_as_the_gate_does() -> None:
-    """In units of PyTorch f32 of the same run: a machine that is slower as a whole has slowed nothing down."""
+    """A step is judged by ratios to PyTorch f32 of the same run: if the whole machine is slower, no variant is."""
     before = made({"pytorch": {"median_ms": 10.0}, "a": {"median_ms": 5.0}, "b": {"median_ms": 5.0}, "c": {"median_ms": 5.0}})
     after = made(
         {
@@ -111,7 +111,7 @@ def test_a_step_is_judged_as_the_gate_does() -> None:
 
 
 def test_a_step_in_which_everything_moved_accuses_only_what_stands_out() -> None:
-    """Twenty variants slower or faster by the hour's luck (4 %, normal), and one that takes 1.5 times as long."""
+    """If twenty variants vary at random (4 %, normal) and one takes 1.5 times as long, only this one is called slower."""
     names = [f"v{i}" for i in range(20)]
     before = made({"pytorch": {"median_ms": 10.0}, **{name: {"median_ms": 5.0} for name in (*names, "slow")}})
     luck = statistics.NormalDist(0, 0.04)
@@ -135,7 +135,7 @@ def test_runs_of_one_machine_are_one_view_and_a_partial_run_replaces_nothing() -
 
 
 def test_a_layer_of_nothing_is_not_drawn() -> None:
-    """A run without a quiet moment has no interval, and Vega warns of an axis over nothing."""
+    """A layer without data is not drawn, since Vega warns of an empty axis; a run without clean stretches has no intervals."""
     layers = [{"mark": "rule", "encoding": {"x": {"field": "low"}}}, {"mark": "point", "encoding": {"x": {"field": "speed"}}}]
     drawn = {low: chart([{"speed": 1.0, "low": low}], layers)["layer"] for low in (None, 0.9)}
     assert [layer["mark"] for layer in drawn[None]] == ["point"]
@@ -178,7 +178,7 @@ def test_what_remains_is_what_it_took_last_time() -> None:
 def test_progress_is_silent_when_asked_and_reaches_the_terminal_from_workers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a line after every test (EVERY = 0) the count is there, also under xdist, and not under -q."""
+    """With a line after every test (EVERY = 0), progress is printed, also under xdist, and not with -q."""
     chatty = tmp_path / "chatty.py"
     chatty.write_text("import fixtures.pytest_plugin.countdown as countdown\ncountdown.EVERY = 0.0\n", encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

@@ -1,4 +1,4 @@
-"""What a row says of the tests of a variant that failed: figure and bound, without what the reader sees beside it."""
+"""Tests the verdict in a row of a variant with failed tests: figure and bound, without text that the row already has."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_long_one_is_cut(text: str) -> None:
 
 @pytest.fixture
 def row(tmp_path: Path) -> Callable[..., dict[str, object]]:
-    """``row((test, text), ...)``: the figures of ID in a run in which these failed."""
+    """``row((test, text), ...)`` returns the row of the variant ID in a run in which these tests failed."""
 
     def of(*failures: tuple[str, str]) -> dict[str, object]:
         store = Store(tmp_path, "run", print)
@@ -70,7 +70,7 @@ def row(tmp_path: Path) -> Callable[..., dict[str, object]]:
 
 
 def test_the_first_failure_and_how_many_more(row: Callable[..., dict[str, object]]) -> None:
-    """A test that fails in its tear-down too counts once; what fails otherwise than known is no known failure."""
+    """A test that also fails in its teardown counts once; a failure that differs from the known one is not a known failure."""
     assert verdict(row(("a", "8.1 dB < 10 dB"))) == "FAILED: 8.1 dB < 10 dB"
     assert verdict(row(("b", "5 % > 4 %"), ("b", "in tear-down"))) == "FAILED: 8.1 dB < 10 dB (and 1 more)"
     assert verdict(row(("c", "x"))) == "FAILED: 8.1 dB < 10 dB (and 2 more)"
@@ -78,7 +78,7 @@ def test_the_first_failure_and_how_many_more(row: Callable[..., dict[str, object
 
 
 def test_what_failed_before_it_was_measured_has_a_row_beside_what_was() -> None:
-    """A build that was refused, beside a variant with figures; where nothing was measured, there is no table."""
+    """A variant whose build failed has a row beside measured variants; without any measured variant there is no table."""
     refused, met = {"failed": "RuntimeError: quantized nodes: MatMulInteger 0 of 14"}, {"known": "broken upstream"}
     content = {
         "rows": {

@@ -1,4 +1,4 @@
-"""What a key names: whoever changes code, a version, an interpreter or a CPU under a warm store sees the change."""
+"""Tests the keys of artifacts: a change of code, a version, the interpreter or the CPU is noticed with a warm store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INT8 = replace(PYTORCH, backend="onnxruntime", precision="int8_dynamic")
 
 
 def files(module: str) -> set[str]:
-    """The files of the suite that decide what ``module`` does."""
+    """The files of the suite that determine the behaviour of ``module``."""
     return {
         str(path.relative_to(source_code.ROOT / "fixtures"))
         for path in source_code.closure(source_code.ROOT / f"{module.replace('.', '/')}.py")
@@ -80,7 +80,7 @@ def test_versions_are_those_of_all_that_a_package_depends_on() -> None:
 
 
 def test_what_a_package_asks_for_elsewhere_is_none_of_its_versions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """tqdm wants colorama on Windows: whether tox has brought it here is no reason to train again."""
+    """A dependency for another platform is not in the key: tqdm needs colorama only on Windows."""
     lines = ['colorama; platform_system == "Windows"', "numpy>=1", 'protobuf; extra == "test"']
     assert versions._asked(lines) == ["numpy"]
     monkeypatch.setitem(sys.modules, "packaging.requirements", None)
@@ -90,7 +90,7 @@ def test_what_a_package_asks_for_elsewhere_is_none_of_its_versions(monkeypatch: 
 @pytest.mark.slow
 @pytest.mark.backend("onnxruntime")
 def test_a_key_names_versions_cpu_and_threads(harness: Harness, settings: Settings) -> None:
-    """Of an artifact that is built from another one, which keeps its own key as long as that one's content is the same."""
+    """The key depends on versions, CPU and threads; an artifact built from another one is keyed by the content of that one."""
 
     def key(**changed: Any) -> str:
         made = Harness(settings, harness.store, print)
@@ -117,7 +117,7 @@ def test_a_key_names_versions_cpu_and_threads(harness: Harness, settings: Settin
 @pytest.mark.slow
 @pytest.mark.backend("pytorch")
 def test_a_change_of_code_is_seen_under_a_warm_store(tmp_path: Path) -> None:
-    """Logits doubled where outputs are read: the stored reference is none any more, and agreement is judged with a new one."""
+    """After a change of the code that reads outputs (logits are doubled), the reference is computed again."""
     checkout = copied(tmp_path / "checkout")
 
     def agreement() -> subprocess.CompletedProcess[str]:
@@ -137,7 +137,7 @@ def test_a_change_of_code_is_seen_under_a_warm_store(tmp_path: Path) -> None:
     assert len(set((tmp_path / "store").glob("*-reference-outputs-*")) - references) == 1, "no new reference was computed"
 
 
-#: Only eager PyTorch, the reference's backend, is wrong then.
+#: A change that makes only eager PyTorch wrong, which is the backend of the reference.
 _DOUBLED = """name = "pytorch"
 
     def outputs(self, result: Any) -> Dict[str, Any]:
@@ -149,7 +149,7 @@ _DOUBLED = """name = "pytorch"
 @pytest.mark.slow
 @pytest.mark.backend("pytorch")
 def test_another_dev_set_is_no_reason_to_train_again(tmp_path: Path) -> None:
-    """Training reads the training pairs; whether the model has learnt the task is asked anew."""
+    """With another dev set, the model is not trained again, but its accuracy on the task is measured again."""
     small, worker = tmp_path / "small", WorkerProcess("encoder", tmp_path / "log", threads=1)
     try:
         worker.ask("call", timeout=120, target="tests.support.folders:encoder", arguments={"out": str(small)})

@@ -1,4 +1,4 @@
-"""The artifact store: once for each key, verified, never half-written, failures remembered."""
+"""Tests the artifact store: it builds once for each key, verifies, never leaves partial artifacts, and records failures."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def store(tmp_path: Path, said: list[str]) -> Store:
 
 @pytest.fixture
 def later(tmp_path: Path, said: list[str]) -> Callable[[], Store]:
-    """A store of a later run over the same folder."""
+    """The store of a later run, with the same folder."""
     return lambda: Store(tmp_path / "store", "later", said.append)
 
 

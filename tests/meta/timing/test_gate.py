@@ -1,4 +1,4 @@
-"""Verdicts, the table that has them, and the thresholds that they are given."""
+"""Tests the gate's verdicts, their table and their thresholds."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_three_verdicts(low: float, high: float, word: str) -> None:
 
 
 def test_no_variant_is_slower_where_other_is_slower_than_itself() -> None:
-    """A/A beyond the gate: the machine cannot compare, and what it says of a variant means nothing."""
+    """If OTHER compared with itself is beyond the gate, the machine cannot compare, and no variant is called slower."""
     reason = doubt(Ratio(1.12, 1.06, 1.18), 0.05, MIN_PAIRS)
     slower = judge(Ratio(1.2, 1.1, 1.3), 0.05, None, MIN_PAIRS)
     assert slower.unless(reason).word == INCONCLUSIVE
@@ -45,7 +45,7 @@ def test_no_variant_is_slower_where_other_is_slower_than_itself() -> None:
 
 
 def content(gate: float | None, *sanity: dict[str, Any]) -> dict[str, Any]:
-    """A run of one variant that was compared, one that is identical and one that was not compared."""
+    """A run with one variant that was compared, one that is identical and one that was not compared."""
     measured = {"against": "x", "ratio": 1.2, "ratio_low": 1.1, "ratio_high": 1.3, **({} if gate is None else {"gate": SLOWER})}
     same = {"against": "x", "gate_conditions": IDENTICAL, **({} if gate is None else {"gate": IDENTICAL})}
     return {"gate": gate, "sanity": list(sanity), "rows": {"a": measured, "b": same, "c": {"median_ms": 1.0}}}

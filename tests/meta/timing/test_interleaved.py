@@ -1,4 +1,4 @@
-"""Two sides that take turns: what cancels, who begins, when a comparison ends and what it says."""
+"""Tests two processes that take turns: drift cancels, the order is random, the comparison ends, and it has a verdict."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_sides_exchange() -> None:
 
 
 def test_a_drift_cancels() -> None:
-    """Both get slower by 1 % from turn to turn, and neither is slower than the other."""
+    """If both sides become slower by 1 % with each turn, neither is slower than the other."""
     place = iter(range(10_000))
 
     def turn() -> Block:
@@ -87,7 +87,7 @@ def test_without_a_gate_it_is_measured_until_the_interval_is_narrow() -> None:
 
 
 def test_slower_wants_six_pairs_however_clear_three_are() -> None:
-    """Two modes by process: three pairs of the same ratio have no variance and say nothing."""
+    """With two modes by process, three pairs with the same ratio have no variance and do not suffice for a verdict."""
     equal: Callable[[bool], Pair] = lambda swap: Pair([math.log(1.3)])  # noqa: E731
     found = replicate(equal, judged(0.05), budget=10)
     assert (found.clean, judge(found.ratio, 0.05, None, found.clean).word) == (MIN_PAIRS, SLOWER)
@@ -110,7 +110,7 @@ def test_a_budget_that_is_too_short_says_so() -> None:
 
 
 def test_with_a_gate_a_comparison_ends_when_its_verdict_is_known() -> None:
-    """A wide interval that lies within the gate is enough, after three pairs; without a gate it is not, after any number."""
+    """A wide interval within the gate ends the comparison after three pairs; without a gate it never does."""
     asked = {"compare": "x", "fail_if_slower": 0.05, "ci_width": None, "max_seconds": 1.0, "summary": None}
     wide = Ratio(0.9, 0.8, 1.04)
     assert stopping.of(read_options(asked.get)).now(wide, LOOKS[0])

@@ -1,4 +1,4 @@
-"""Stretches that other work disturbed are measured again, or the figure says so."""
+"""Tests that disturbed stretches are measured again, or the latency is reported as disturbed."""
 
 from __future__ import annotations
 

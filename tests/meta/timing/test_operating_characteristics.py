@@ -1,6 +1,6 @@
-"""How often comparisons are wrong, counted on simulated machines; bench/operating_characteristics.py prints all of it.
+"""Tests how often comparisons are wrong on simulated machines; bench/operating_characteristics.py prints the whole table.
 
-Bounds are what a rate that holds exceeds once in 1,000 times (binomial); seeds are fixed.
+The bounds are those that a count of the allowed rate exceeds once in 1,000 times (binomial); seeds are fixed.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from fixtures.timing.gate import NOT_SLOWER, SLOWER, judge
 from fixtures.timing.stopping import LEVEL, LOOKS, Stop, few, judged, narrow
 
 NUMBER = 200
-#: Those in which the audits of other gates found errors.
+#: The simulated machines on which other gates were wrong.
 NAMES = ("independent", "drift, AR(1)", "two frequencies", "skewed processes")
 
 
 def most(rate: float, number: int = NUMBER) -> int:
-    """What a count of this rate exceeds once in 1,000 times."""
-    import scipy.stats  # half a second, which collecting need not pay
+    """The number that a count of this rate exceeds once in 1,000 times."""
+    import scipy.stats  # takes half a second, which collection does not need
 
     return int(scipy.stats.binom.ppf(0.999, number, rate))
 
 
 def least(rate: float, number: int = NUMBER) -> int:
-    """What a count of this rate falls below once in 1,000 times."""
-    import scipy.stats  # half a second, which collecting need not pay
+    """The number below which a count of this rate falls once in 1,000 times."""
+    import scipy.stats  # takes half a second, which collection does not need
 
     return int(scipy.stats.binom.ppf(0.001, number, rate))
 
@@ -45,7 +45,7 @@ def logs(request: pytest.FixtureRequest) -> Logs:
 
 
 def test_the_looks_spend_what_the_error_allows() -> None:
-    """2.5 % on each side of 50,000 normal samples; not much less either, which would cost pairs for nothing."""
+    """The looks spend at most 2.5 % of error on each side of 50,000 normal samples, and at least 2 %, to save pairs."""
     share = spent(LOOKS, LEVEL, 50_000, seed=1)
     assert share <= most((1 - CONFIDENCE) / 2, 50_000) / 50_000
     assert share >= 0.02
@@ -53,7 +53,7 @@ def test_the_looks_spend_what_the_error_allows() -> None:
 
 
 def test_equals_are_not_slower(logs: Logs) -> None:
-    """At most one of 1,000 at every gate; most are known not to be slower by 5 % before six pairs, where a width took six."""
+    """At most one in 1,000 equals is called slower at any gate; at 5 %, 99 % are not slower, after fewer than 8 pairs."""
     for gate in (0.01, 0.02, 0.05):
         found = words(logs, 0.0, gate)
         assert found[SLOWER] <= most(0.001)
@@ -90,13 +90,13 @@ def test_a_stored_run_of_three_visits_holds_the_truth(name: str) -> None:
 
 
 def test_two_modes_by_process_do_not_fool_the_gate() -> None:
-    """Processes of 1 and 1.3 times: three alike are no proof; in the end no more are wrong than at the gate itself."""
+    """If processes have two modes, of 1 and 1.3 times, no more equals are called slower than at a slow-down of the gate."""
     logs = comparisons(WORLDS["two modes by process"], NUMBER, seed=1)
     assert words(logs, 0.0, 0.05)[SLOWER] <= most(0.025)
 
 
 def slower(jitter: bool, stop: Stop) -> int:
-    """Equals called slower at ``--fail-if-slower 0%`` beside a neighbour of period 0.5 s, of 200."""
+    """The number of 200 equals that are called slower at ``--fail-if-slower 0%`` beside a neighbour with a period of 0.5 s."""
     generator = np.random.default_rng(1)
     rows = [np.array(resonating(generator, jitter).pairs(stop.looks[-1])) for _ in range(NUMBER)]
     found = [stopped(row, 0.0, stop) for row in rows]
@@ -104,7 +104,7 @@ def slower(jitter: bool, stop: Stop) -> int:
 
 
 def test_a_neighbour_does_not_keep_the_rhythm_of_the_turns() -> None:
-    """Six pairs and a 95 % interval, as it was: with fixed turns wrong far more often than 2.5 %, with random ones not."""
+    """With six pairs and a 95 % interval, fixed turns are wrong far more often than 2.5 %, random turns are not."""
     six = Stop((6,), CONFIDENCE, lambda ratio, pairs: True)
     assert slower(jitter=False, stop=six) > most(0.05)
     assert slower(jitter=True, stop=six) <= most(0.025)
@@ -112,7 +112,7 @@ def test_a_neighbour_does_not_keep_the_rhythm_of_the_turns() -> None:
 
 
 def proven(word: str, count: int, slow_down: float) -> list[dict[str, Any]]:
-    """A hundred comparisons on real sessions, of which so many said ``word``, and the others that they cannot tell."""
+    """A hundred comparisons in real sessions: ``count`` with the verdict ``word``, the others with can't tell."""
     said = [word] * count + [INCONCLUSIVE] * (100 - count)
     common = {
         "mode": "--fail-if-slower 5%",
@@ -134,7 +134,7 @@ def test_the_proof_judges_by_what_its_number_can_bound(word: str, count: int, sl
 
 
 def test_pairs_are_what_a_machine_would_give() -> None:
-    """Their spread is that of the processes, and of the rounds on top: the simulation is no easier than it says."""
+    """Simulated pairs vary by the declared spread of processes plus that of rounds."""
     logs = comparisons(WORLDS["independent"], NUMBER, seed=1)
     assert abs(logs.mean()) < 4 * logs.std() / math.sqrt(logs.size)
     assert 0.0127 < logs.std() < 0.025

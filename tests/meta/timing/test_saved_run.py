@@ -1,4 +1,4 @@
-"""An earlier run as a baseline: the spread between its processes, and what a file cannot confirm."""
+"""Tests a stored run as a baseline: its interval contains the variation between processes, and it never fails the gate."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BASE, OTHER = Variant("minilm-l6", "full", "pytorch", "f32"), Variant("minilm-l6
 
 
 def stored(tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
-    """A file as pytest-benchmark writes it, with two cases of three visits each, changed."""
+    """A file as pytest-benchmark writes it, with two benchmarks of three visits each, and with the given changes."""
     machine = this_machine().fields()
     info = {"threads": 2, "batch": 1, "sequence_length": 128}
     content: dict[str, Any] = {
@@ -55,8 +55,8 @@ def stored(tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
 
 
 def test_a_stored_run_is_judged_by_the_spread_between_its_processes(tmp_path: Path) -> None:
-    """Three visits that differ by 10 %: the interval is wide, however alike the rounds of each are."""
-    import scipy.stats  # half a second, which collecting need not pay
+    """If three visits differ by 10 %, the interval is wide, even if the rounds of each visit are alike."""
+    import scipy.stats  # takes half a second, which collection does not need
 
     baseline = SavedRun.read(stored(tmp_path, lambda content: None), this_machine())
     ratio, trouble = baseline.ratio(OTHER, BASE, (2, 1, 128))
@@ -80,12 +80,12 @@ def test_a_stored_run_without_several_processes_tells_nothing(tmp_path: Path, vi
 
 
 def against(text: str = "pytorch-f32", **artifacts: Any) -> Baseline:
-    """What ``--compare`` names, in a harness that has only what ``artifacts`` says."""
+    """The baseline of ``--compare``, in a harness that has only these ``artifacts``."""
     return Baseline(text, cast("Harness", SimpleNamespace(**artifacts)))
 
 
 def test_on_a_stored_run_nothing_is_slower(tmp_path: Path) -> None:
-    """Ten times as slow as then, in any number of processes: can't tell, with the figure and the way to be sure."""
+    """Ten times as slow as in the stored run is can't tell, with the figure and a way to confirm it."""
     other = against(str(stored(tmp_path, lambda content: None)), target=this_machine())
     pairs = [Pair([math.log(10)])] * LOOKS[-1]
     found = Result(Ratio(10.0, 9.0, 11.0), "run.json", Comparison(Ratio(10.0, 9.0, 11.0), pairs, None, 1.0), None)

@@ -1,4 +1,4 @@
-"""A latency that the next process confirms: windows, visits, their spread, and speed-ups with an interval."""
+"""Tests the measurement of latency: windows, visits, their spread, and speed-ups with an interval."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_speed_up_has_an_interval_over_processes() -> None:
 
 
 def test_the_interval_of_a_speed_up_holds_the_truth() -> None:
-    """1,000 runs of three visits each, processes that scatter by 5 % (normal): at most 5 % missed, plus three deviations."""
+    """Of 1,000 runs of three visits that vary by 5 % (normal), at most 5 % plus three deviations miss the true speed-up."""
     generator = np.random.default_rng(3)
     missed = 0
     for _ in range(1000):
@@ -105,8 +105,10 @@ def test_the_interval_of_a_speed_up_holds_the_truth() -> None:
 @pytest.mark.slow
 @pytest.mark.backend("onnxruntime")
 def test_other_tests_of_the_session_leave_no_trace_in_a_latency(harness: Harness, tmp_path: Path) -> None:
-    """A test of tests/ leaves the shared session with another number of threads, one of bench/ parses the file in it: visits
-    have processes of their own, in rounds, and say the threads that they ran with."""
+    """Visits run in separate processes, all first visits before the second ones, and report their number of threads.
+
+    Other tests have no effect on them: one leaves the shared session with another number of threads, one parses the file in it.
+    """
     stored = tmp_path / "run.json"
     found = run(
         "tests/conformance/test_invariance.py", "bench", "--models=bert-base-cased", "--size=tiny",
@@ -115,7 +117,7 @@ def test_other_tests_of_the_session_leave_no_trace_in_a_latency(harness: Harness
         "-k", "(test_thread_count or test_graph or latency) and not opset11", "-v",
     )  # fmt: skip
     assert found.returncode == 0, found.stdout[-3000:]
-    order = list(dict.fromkeys(re.findall(r"::test_visit\[(\S+)-(\d)\]", found.stdout)))  # a line may be written twice
+    order = list(dict.fromkeys(re.findall(r"::test_visit\[(\S+)-(\d)\]", found.stdout)))  # the output may contain a line twice
     assert [number for _, number in order] == ["1", "1", "2", "2", "3", "3"], order
     content = json.loads(stored.read_text(encoding="utf-8"))
     for case in content["benchmarks"]:

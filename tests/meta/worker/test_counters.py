@@ -1,4 +1,4 @@
-"""What the kernel's counters are made to say of a stretch: fed readings of a large host, and two real processes on one CPU."""
+"""Tests the contention that the kernel's counters show, with readings of a simulated large host and real processes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CPUS = 64
 
 
 class Times(NamedTuple):
-    """What psutil says of a CPU, as far as it matters here, in seconds."""
+    """The CPU times from psutil that the counters use, in seconds."""
 
     user: float = 0.0
     system: float = 0.0
@@ -30,7 +30,7 @@ class Times(NamedTuple):
 
 
 class Host:
-    """Numbers of CPUs that exist, those this process may use, and seconds that each was used or taken away."""
+    """A simulated host: numbers of its CPUs, those that this process may use, and seconds that each was used or stolen."""
 
     def __init__(self, allowed: set[int], numbers: list[int] | None = None) -> None:
         self.allowed, self.numbers = allowed, list(range(CPUS)) if numbers is None else numbers
@@ -43,7 +43,7 @@ class Host:
         return each if percpu else Times(*map(sum, zip(*each, strict=True)))
 
     def contention(self, own: float, used: dict[int, float], stolen: dict[int, float] | None = None) -> dict[str, float]:
-        """What a second says in which this process used ``own`` seconds and every CPU was used or taken as given."""
+        """The contention in one second, in which this process used ``own`` seconds and CPUs were used or stolen as given."""
         before = counters.read()
         self.wall, self.own, self.used, self.stolen = 1.0, own, used, stolen or {}
         return counters.contention(before, counters.read())
@@ -51,7 +51,7 @@ class Host:
 
 @pytest.fixture
 def feed(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """``feed(host)`` lets the counters read ``host``."""
+    """``feed(host)`` makes the counters read ``host``."""
 
     def replace(host: Host) -> Host:
         monkeypatch.setattr(counters, "psutil", SimpleNamespace(cpu_times=host.cpu_times))
@@ -67,7 +67,7 @@ def feed(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_neighbours_on_the_cpus_of_a_pinned_process_disturb_it(feed: Any) -> None:
-    """Two neighbours are 3 % of 64 CPUs, and half of the two that this process may use."""
+    """Two neighbours use only 3 % of 64 CPUs, but half of the two that this process may use."""
     found = feed(Host({10, 11})).contention(own=1.0, used={10: 1.0, 11: 1.0})
     assert found["foreign"] == pytest.approx(0.5)
     assert disturbance(found) == "other processes used the CPUs (50%)"
@@ -85,13 +85,13 @@ def test_the_hypervisor_counts_on_those_cpus_only(feed: Any) -> None:
 
 
 def test_cpus_that_are_off_are_left_out_by_number(feed: Any) -> None:
-    """With every second thread of a core off, the fifth CPU that the kernel lists is number 8."""
+    """If the second thread of every core is off, the fifth CPU that the kernel lists is number 8."""
     found = feed(Host({8}, numbers=list(range(0, CPUS, 2)))).contention(own=0.5, used={8: 1.0})
     assert found["foreign"] == pytest.approx(0.5)
 
 
 def test_a_container_that_numbers_its_cpus_anew_is_taken_as_a_whole(feed: Any) -> None:
-    """lxcfs shows a container CPUs 0 and 1, whatever their numbers are to the scheduler."""
+    """lxcfs shows a container CPUs 0 and 1, whatever numbers they have for the scheduler."""
     found = feed(Host({10, 11}, numbers=[0, 1])).contention(own=1.0, used={0: 1.0, 1: 1.0})
     assert found["foreign"] == pytest.approx(0.5)
 
@@ -127,7 +127,7 @@ print("spins", flush=True)
 while True:
     pass
 """
-#: Reads the counters around half a second of the neighbour's CPU time, in which it spins itself.
+#: Code that reads the counters before and after half a second of the neighbour's CPU time, and spins in between.
 WATCH = """
 import json, os, sys
 import psutil
@@ -145,7 +145,7 @@ print(json.dumps([counters.contention(before, after), (used() - start) / (after.
 
 @contextmanager
 def spinning(cpu: int) -> Iterator[int]:
-    """A process that uses ``cpu`` all it can."""
+    """A process that uses ``cpu`` as much as possible."""
     with subprocess.Popen([sys.executable, "-c", SPIN, str(cpu)], stdout=subprocess.PIPE) as neighbour:
         try:
             assert neighbour.stdout is not None
@@ -156,7 +156,7 @@ def spinning(cpu: int) -> Iterator[int]:
 
 
 def watched(own: int, neighbour: int) -> tuple[dict[str, float], float]:
-    """The contention on a process pinned to the CPU ``own``, and the share of a CPU that its neighbour on another used."""
+    """The contention of a process pinned to the CPU ``own``, and the share of a CPU that its neighbour used."""
     with spinning(neighbour) as pid:
         told = subprocess.run(
             [sys.executable, "-c", WATCH, str(own), str(pid)], cwd=ROOT, capture_output=True, text=True, check=True
@@ -167,7 +167,7 @@ def watched(own: int, neighbour: int) -> tuple[dict[str, float], float]:
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no process can be pinned on this system")
 def test_a_real_neighbour_counts_where_it_is() -> None:
-    """By the kernel's accounting, not by time: a CPU cannot be used by more than one at a time, whatever else runs here."""
+    """A neighbour counts only on a CPU that this process may use, by the kernel's accounting, whatever else runs."""
     first, *others = sorted(os.sched_getaffinity(0))
     contention, share = watched(first, first)
     assert contention["foreign"] > 0.7 * share, f"{contention}; the neighbour used {share:.2f} of the same CPU"

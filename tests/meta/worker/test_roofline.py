@@ -1,4 +1,4 @@
-"""The machine's peak: which one a variant is held against, and that a disturbed moment does not make one."""
+"""Tests the machine's peak: the peak with which a variant is compared, and that disturbed visits are not used."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_variant_is_held_against_the_peak_of_what_it_computes_in(cell: str, is
 
 
 def test_what_is_faster_than_every_product_of_the_machine_is_no_inference() -> None:
-    """Three times the peak is not refused, more is; a peak of a disturbed moment refuses nothing."""
+    """A latency that implies more than three times the peak is refused, unless the peak was disturbed."""
     peaks = Peaks(cast(Any, SimpleNamespace(target=SimpleNamespace(isa=()))))
     variant, least = Variant("minilm-l6", "full", "pytorch", "f32"), flops(SHAPE, 1, 7) / 1e9
     found: dict[str, Any] = {"f32": {"per_second": 1e9, "by": "numpy.matmul"}}
@@ -73,7 +73,7 @@ def test_every_lowering_computes_in_something_that_has_a_peak(isa: tuple[str, ..
 
 
 class Product:
-    """A product that took ``seconds`` in each visit, in turn, beside what ``contention`` says of the machine."""
+    """A matrix product with the seconds and the contention of each visit, in order."""
 
     def __init__(self, visits: list[tuple[float, dict[str, float]]]) -> None:
         self.visits, self.asked = visits, 0
@@ -83,7 +83,7 @@ class Product:
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
-    """``measured(f32=[...], int8=[...])``: the peaks of products of 2,000 operations with these visits, the last for ever."""
+    """``measured(f32=[...], int8=[...])`` returns the peaks of products of 2,000 operations; the last visit repeats."""
 
     def of(**visits: list[tuple[float, dict[str, float]]]) -> dict[str, Any]:
         products = {name: Product(told) for name, told in visits.items()}
@@ -111,7 +111,7 @@ def test_the_best_quiet_visit_counts(measured: Callable[..., dict[str, Any]]) ->
 
 
 def test_a_disturbed_visit_never_counts_beside_quiet_ones(measured: Callable[..., dict[str, Any]]) -> None:
-    """A clock that a hypervisor halts may say anything."""
+    """A disturbed visit is ignored if there are quiet ones, since a hypervisor may have stopped its clock."""
     assert measured(f32=[(0.1, BUSY), (2.0, QUIET)])["f32"]["per_second"] == 1000.0
 
 
@@ -132,7 +132,7 @@ def test_who_has_no_instructions_for_a_format_may_compute_in_f32(measured: Calla
 
 
 def test_a_product_far_behind_is_not_visited_again(measured: Callable[..., dict[str, Any]]) -> None:
-    """Once it had a quiet visit; each arithmetic has a best of its own."""
+    """A product is not visited again if, in a quiet visit, it is much slower than the best of its arithmetic."""
     found = measured(f32=[(1.0, QUIET)], f32_slow=[(5.0, BUSY), (5.0, QUIET)], f32_near=[(1.1, QUIET)], int8=[(9.0, QUIET)])
     assert found["asked"] == {"f32": roofline.VISITS, "f32_slow": 2, "f32_near": roofline.VISITS, "int8": roofline.VISITS}
 

@@ -1,4 +1,4 @@
-"""What is timed is an inference: a cache, a future or a result of yesterday cannot look fast."""
+"""Tests that each timed call is a complete inference: a cache, a lazy result or an old result is detected."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHAPE = Shape(2, 2, 64, 128, 1000, 128, 0, ("input_ids", "attention_mask"))
 
 
 class Right(Backend):
-    """Sums that tell inputs apart; ``computed`` counts how often they were."""
+    """A correct backend, whose outputs are sums that differ by input; ``computed`` counts its computations."""
 
     def __init__(self) -> None:
         self.computed = 0
@@ -42,7 +42,7 @@ class Right(Backend):
 
 
 class Remembering(Right):
-    """The result of inputs that were there before, at once."""
+    """A backend with a cache of results by inputs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Remembering(Right):
 
 
 class Lazy(Right):
-    """A future that computes when somebody asks for its outputs."""
+    """A backend that computes when its outputs are read."""
 
     def invoke(self, prepared: Any) -> Any:
         made: list[dict[str, Any]] = []
@@ -74,7 +74,7 @@ class Lazy(Right):
 
 
 class Stale(Right):
-    """After ``right`` calls, the result of the call before."""
+    """A backend that, after ``right`` calls, returns the result of the previous call."""
 
     def __init__(self, right: int) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class Stale(Right):
 
 
 class Deaf(Right):
-    """The same result whatever it is given."""
+    """A backend that returns the same result for all inputs."""
 
     def compute(self, prepared: Any) -> dict[str, Any]:
         return super().compute({"input_ids": np.ones_like(prepared["input_ids"])})
@@ -94,7 +94,7 @@ class Deaf(Right):
 
 @pytest.fixture
 def host() -> Callable[[Backend], Host]:
-    """A worker's half in this process, with a backend of numpy loaded."""
+    """``host(backend)`` returns the worker process's Host object in this process, with this backend loaded."""
 
     def loaded(backend: Backend) -> Host:
         made = Host(print)
@@ -124,7 +124,7 @@ def test_a_right_backend_is_timed_and_confirmed(host: Callable[[Backend], Host])
 
 
 def test_a_cache_of_results_is_never_asked_twice_for_the_same(host: Callable[[Backend], Host]) -> None:
-    """Every timed round is computed, but for the one of known inputs at the beginning of a stretch."""
+    """With a cache of results, every timed round is computed except the one with known inputs that begins a stretch."""
     backend = Remembering()
     made = warm(host(backend))
     assert backend.computed == TIMED, "in the warm-up, which repeats its inputs, the cache works"
@@ -134,7 +134,7 @@ def test_a_cache_of_results_is_never_asked_twice_for_the_same(host: Callable[[Ba
 
 
 def test_a_cache_of_results_is_named(host: Callable[[Backend], Host], monkeypatch: pytest.MonkeyPatch) -> None:
-    """One whose inference is worth a cache, by a clock of the work that is done."""
+    """A backend with a cache is detected, by a clock that counts the work done."""
     clock = itertools.count(0, 10_000)
     done = [0]
     monkeypatch.setattr("fixtures.worker.timed_inputs.time.perf_counter_ns", lambda: next(clock) + done[0])
@@ -173,7 +173,7 @@ def test_a_runtime_that_does_not_look_at_its_inputs_is_not_timed(host: Callable[
 
 
 def test_rounds_are_bounded(host: Callable[[Backend], Host], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What returns at once would fill files with its rounds; who asks for a number of them gets it."""
+    """The number of rounds in a stretch is limited, since an immediate return would fill files; an explicit number is kept."""
     monkeypatch.setattr(server, "MOST_ROUNDS", 50)
     made = warm(host(Right()))
     assert len(made.rounds(3600.0, 1, 0)["seconds"]) == 50
@@ -181,7 +181,7 @@ def test_rounds_are_bounded(host: Callable[[Backend], Host], monkeypatch: pytest
 
 
 def test_no_thread_reads_weights_faster_than_its_nearest_cache() -> None:
-    """Layers of four 64 x 64 and two 64 x 128 matrices and a head of 64 x 64, in the bytes of each format."""
+    """The limit follows from the bytes of the weights: layers of four 64 x 64 and two 64 x 128 matrices, a 64 x 64 head."""
     assert weights(SHAPE) == 2 * (4 * 64 * 64 + 2 * 64 * 128) + 64 * 64
     for precision, width in (("f32", 4), ("f16", 2), ("bf16", 2), ("int8_static", 1), ("int16x8", 1)):
         variant = Variant("minilm-l6", "full", "onnxruntime", precision)

@@ -1,13 +1,14 @@
-"""Faults of variants and tokenizers, each applied for real: the backend's own lowering builds from a broken checkpoint or with
-a broken library call, or its runtime is given, or gives back, something else.
+"""Faults of variants and tokenizers, which are injected into real builds and sessions.
 
-``tests.mutation.faults.plugin`` makes cells of them, for a run that must notice them (``python -m tests.mutation.detection``).
+The backend's lowering builds from a broken checkpoint or with a broken library call, or its runtime gets wrong inputs or
+returns wrong outputs. ``tests.mutation.faults.plugin`` registers a cell for each fault, for a run that must detect it
+(``python -m tests.mutation.detection``).
 """
 
 from tests.mutation.faults import builds, checkpoints, harmless, models, named, parameters, rows, sessions, states, training
 from tests.mutation.faults.spec import Fault
 
-#: Several of one name are one fault, made differently in different cells.
+#: All faults. Faults of the same name are one fault, made differently in different cells.
 FAULTS: tuple[Fault, ...] = (
     *checkpoints.FAULTS,
     *training.FAULTS,

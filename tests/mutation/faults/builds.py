@@ -1,4 +1,4 @@
-"""Faults of a lowering: a model's code that is wrong, a library called otherwise than declared, a wrong number in a file."""
+"""Faults of a lowering: wrong model code, library calls that differ from the declaration, wrong numbers in a file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.mutation.faults.patches import KERAS, Patches, during, eager, in_forc
 from tests.mutation.faults.runtimes import SessionFault
 from tests.mutation.faults.spec import BuildFault
 
-#: What a mask adds to the score of a padded position: exp(-10) of a real one's weight remains.
+#: The number that a mask adds to the score of a padded position; exp(-10) of a real position's weight remains.
 TOO_SMALL = -10.0
 
 
@@ -35,7 +35,7 @@ def _small_mask_here(backend: Any) -> AbstractContextManager[None]:
 
 
 def _overflow_here(backend: Any) -> AbstractContextManager[None]:
-    """Old models compute (1 - mask) times a number that float16 takes for minus infinity: 0 times that is not a number."""
+    """Computes (1 - mask) times a number that is minus infinity in float16, like old models; 0 times that is NaN."""
     return in_force(masks(lambda mask: (mask != 0).to(mask.dtype) * float("-inf")))
 
 
@@ -57,7 +57,7 @@ def _dropout(low: Lowering) -> Patches:
 
 
 class _Training:
-    """A Keras model that is always training."""
+    """A Keras model that always runs in training mode."""
 
     def __init__(self, model: Any) -> None:
         self.model, self.variables = model, model.variables
@@ -72,7 +72,7 @@ def _train(backend: Any) -> AbstractContextManager[None]:
 
 
 def _per_tensor(low: Lowering) -> Patches:
-    """One scale for each weight matrix, whatever the lowering asks its library for."""
+    """Uses one scale for each weight matrix, whatever scales the lowering requests."""
     if low.backend in ("pytorch", "torchscript"):
         from fixtures.backends import _torch
 
@@ -118,7 +118,7 @@ def _once_a_tensor(function: Any) -> Any:
 
 
 def _random_calibration(job: Job) -> Job:
-    """Ids drawn from the whole vocabulary, in the shapes of the real batches, in the job's folder for the time of the build."""
+    """Replaces the calibration batches of the job by random ids of the same shapes during the build."""
     assert job.calibration is not None
     random = np.random.default_rng(0)
     with np.load(str(job.calibration)) as arrays:
@@ -140,7 +140,7 @@ def _int8(low: Lowering) -> bool:
 
 
 def _in_half(low: Lowering) -> bool:
-    """Where float16 is computed with: TFLite widens its weights first."""
+    """True for lowerings that compute in float16; TFLite converts its float16 weights to float32 first."""
     return low.precision == "f16" and low.backend != "tflite"
 
 
@@ -157,7 +157,7 @@ FAULTS = (
         name="mask_overflow",
         says=OVERFLOW,
         after=files.overflow_the_mask,
-        on=lambda low: low.backend == "onnxruntime" and _in_half(low),  # a fused Attention takes the mask as it is
+        on=lambda low: low.backend == "onnxruntime" and _in_half(low),  # a fused Attention uses the mask directly
         inherited=False,
     ),
     BuildFault(

@@ -1,4 +1,4 @@
-"""Faults of the weights and the configuration that every lowering starts from."""
+"""Faults of the checkpoint's weights and configuration, from which every lowering starts."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ LAYER = re.compile(r"(.*\.layer\.)(\d+)(\..*)")
 
 
 def named(weights: Weights, pattern: str) -> Iterator[str]:
-    """The weights whose names have ``pattern``: at least one."""
+    """The weights whose names match ``pattern``; there must be at least one."""
     found = [name for name in weights if re.search(pattern, name)]
     assert found, f"no weight is called {pattern}: {sorted(weights)}"
     return iter(found)
 
 
 def heads(config: Config) -> int:
-    """How many attention heads a layer has."""
+    """The number of attention heads of a layer."""
     return int(config.get("num_attention_heads") or config["n_heads"])
 
 
@@ -73,7 +73,7 @@ def _byte_flipped(config: Config, weights: Weights) -> None:
 
 
 def _other_checkpoint(config: Config, weights: Weights) -> None:
-    """Another model of the same architecture: every matrix with its rows in another order, as different as another seed's."""
+    """Turns the checkpoint into another model: every matrix has its rows in another order, as different as another seed."""
     order = np.random.default_rng(1)
     for name in named(weights, r"\.layer\.\d+\..*weight$"):
         weights[name] = order.permutation(weights[name])
@@ -85,7 +85,7 @@ def _stored_in_half(config: Config, weights: Weights) -> None:
 
 
 def fault(change: Callable[[Config, Weights], None], says: str, *families: str, harmless: bool = False) -> CheckpointFault:
-    """The fault that ``change`` makes, by its name."""
+    """The checkpoint fault of this name, which ``change`` makes."""
     return CheckpointFault(name=change.__name__.lstrip("_"), says=says, change=change, families=families, harmless=harmless)
 
 

@@ -1,4 +1,4 @@
-"""Faults in a file that was built right: a number of it is another one."""
+"""Faults in a correctly built file: one kind of number in it is changed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ Bytes = npt.NDArray[np.int8]
 
 
 def overflow_the_mask(folder: Path) -> None:
-    """An exported graph chooses its mask, ``Where(real, 0, -1e4)``; here it is computed, as old models do: (1 - real) times a
-    number that float16 takes for minus infinity, which is not a number where a token is real."""
+    """Replaces the mask of an exported graph, ``Where(real, 0, -1e4)``, by a product that overflows in float16.
+
+    Like in old models, the mask becomes (1 - real) times a number that is minus infinity in float16; for a real token that is
+    NaN.
+    """
     import onnx
 
     from fixtures.backends._onnx import FILE
@@ -49,12 +52,12 @@ def _constants(graph: Any) -> Iterator[tuple[str, npt.NDArray[Any]]]:
 
 
 def _shifted(array: Bytes) -> Bytes:
-    """Weights whose zero point is 1 and is taken for 0."""
+    """Shifts weights as if their zero point were 1 and were read as 0."""
     return np.minimum(array.astype(np.int16) + 1, 127).astype(np.int8)
 
 
 def shift_weights(folder: Path) -> None:
-    """Every int8 matrix of the one file in ``folder``."""
+    """Shifts every int8 matrix of the one file in ``folder``."""
     found = {path.name: change for path in folder.iterdir() if (change := SHIFTS.get(path.name))}
     assert len(found) == 1, f"{folder} has {found}"
     for name, change in found.items():
@@ -106,7 +109,7 @@ def _shift_tflite(path: Path) -> int:
 
 
 def _tflite_data(content: bytearray, buffer: Any) -> Bytes | None:
-    """The place of a tensor's data in the file: inside its table, or behind all tables; None for one that is computed."""
+    """The location of a tensor's data in the file, inside its table or behind all tables; None for a computed tensor."""
     if buffer.DataLength():
         inside: Bytes = buffer.DataAsNumpy().view(np.int8)
         return inside
@@ -114,7 +117,7 @@ def _tflite_data(content: bytearray, buffer: Any) -> Bytes | None:
 
 
 def exchange_scales(folder: Path) -> None:
-    """Every int8 matrix of the one file in ``folder``: the scales of its channels 0 and 1, 2 and 3, ... change places."""
+    """Exchanges the scales of channels 0 and 1, 2 and 3, ... of every int8 matrix of the one file in ``folder``."""
     found = {path.name: change for path in folder.iterdir() if (change := EXCHANGES.get(path.name))}
     assert len(found) == 1, f"{folder} has {found}"
     for name, change in found.items():

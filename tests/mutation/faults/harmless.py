@@ -1,4 +1,4 @@
-"""What is no fault: the same function, computed otherwise. A test that fails for one of these raises a false alarm."""
+"""Harmless changes: the same function, computed in another way. A test that fails for one of them raises a false alarm."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tests.mutation.faults.runtimes import Memory, SessionFault
 from tests.mutation.faults.spec import BuildFault, Config, Weights
 
 OUT = r"\.(attention\.output\.dense|out_lin)\."
-#: What is added to every score of a row before the softmax, which no softmax can see.
+#: A constant that is added to every score of a row before the softmax, which does not change the softmax.
 SHIFT = 3.0
 
 
 def _key_bias(config: Config, weights: Weights) -> None:
-    """It adds the same to all scores of a query."""
+    """Removes the bias of the keys, which adds the same number to all scores of a query."""
     for name in named(weights, KEY + "bias$"):
         weights[name][:] = 0
 
 
 def _permute(weights: Weights, rows: str, columns: str, order: npt.NDArray[np.int64]) -> None:
-    """Order the outputs of some products anew, and with them the inputs of the product behind."""
+    """Permute the outputs of some products, and the inputs of the next product in the same way."""
     for name in named(weights, rows + "(weight|bias)$"):
         weights[name] = weights[name][order]
     for name in named(weights, columns + "weight$"):

@@ -1,4 +1,4 @@
-"""Faults of the code of a model: what its layers compute, in PyTorch's modules and in Keras's."""
+"""Faults of the code of a model: layers of PyTorch and of Keras that compute something else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.mutation.faults.runtimes import SessionFault
 from tests.mutation.faults.spec import BuildFault, Fault
 
 WINDOW, SIGMAS = 128, 3.0
-#: The layer of which one thing is wrong.
+#: The layer that has a fault of a single layer.
 LAYER = 1
 
 
@@ -89,7 +89,7 @@ def _windowed(mask: Any) -> Any:
 
 
 def _causal(model: Any) -> None:
-    """``LAYER`` alone, where the mask is the additive one of :func:`tests.mutation.faults.patches.masks`."""
+    """A causal mask in ``LAYER`` only, where the mask is the additive one of :func:`tests.mutation.faults.patches.masks`."""
     import torch
 
     def change(module: Any, args: Any, kwargs: Any) -> Any:
@@ -104,7 +104,7 @@ def _causal(model: Any) -> None:
 
 
 def _attending(allowed: Callable[[Any, Any], Any], layer: int | None = None) -> Patches:
-    """KerasHub's encoder blocks, all or one of them, attend from i to j where ``allowed(i, j)`` alone."""
+    """Makes all or one of KerasHub's encoder blocks attend from position i to j only where ``allowed(i, j)``."""
     import keras
     from keras_hub.layers import TransformerEncoder
 
@@ -136,7 +136,7 @@ def _pairs(
     alter: Callable[[Any], None] = lambda model: None,
     mask: Callable[[Any], Any] | None = None,
 ) -> tuple[Fault, Fault]:
-    """A fault of the build where the session has no model's code, of the session where it has."""
+    """The fault in both forms: in the session where the session runs the model's code, in the build elsewhere."""
 
     def patches(low: Lowering) -> Patches:
         if low.backend in KERAS:

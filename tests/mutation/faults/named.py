@@ -1,4 +1,4 @@
-"""Artifacts that are not what their name says: another number format computes."""
+"""Faults of the declared format: artifacts that compute in another number format than their name says."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ONNX = ("onnxruntime", "onnxruntime_fused")
 
 @dataclass(frozen=True, kw_only=True)
 class InFloat32(Fault):
-    """A half-precision file whose products are computed in float32."""
+    """A half-precision artifact whose products are computed in float32."""
 
     def build(self, job: Job, low: Lowering) -> dict[str, Any]:
         if low.backend in ONNX:
@@ -30,7 +30,7 @@ class InFloat32(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class FloatProducts(CheckpointFault):
-    """The artifact of the same runtime's f32 under another name, of weights that were rounded beforehand."""
+    """The f32 artifact of the same runtime under another name, built from weights that were rounded before."""
 
     def needs(self, low: Lowering) -> Cell | None:
         return super().needs(low) if low.precision == "f32" else (low.backend, "f32", self.recipe)

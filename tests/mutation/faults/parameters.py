@@ -1,4 +1,4 @@
-"""Faults of single parameters: biases, channels, heads, rows of a table, bits. Every lowering starts from them."""
+"""Faults of single parameters of the checkpoint: biases, channels, heads, rows of a table, bits."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy.typing as npt
 from tests.mutation.faults.checkpoints import fault, heads, named
 from tests.mutation.faults.spec import Config, Weights
 
-#: Names of a layer's parts in BERT (I-BERT) and DistilBERT.
+#: Names of the parts of a layer in BERT and I-BERT, and in DistilBERT.
 QUERY, KEY, VALUE = r"\.(query|q_lin)\.", r"\.(key|k_lin)\.", r"\.(value|v_lin)\."
 UP, DOWN = r"\.(intermediate\.dense|ffn\.lin1)\.", r"((?<!attention)\.output\.dense|\.ffn\.lin2)\."
-#: Places of tables as a share of their length: word 20,000 of 30,000 or so, position 128 of 512.
+#: Rows of tables as a share of their length: word 20,000 of about 30,000, position 128 of 512.
 WORDS, POSITIONS = 2 / 3, 1 / 4
 ZEROED = 0.05
 CLASSIFIER = r"^classifier\.(out_proj\.)?"
@@ -76,14 +76,14 @@ def _weights_zeroed(config: Config, weights: Weights) -> None:
 
 
 def rounded(matrix: npt.NDArray[np.float32], bits: int) -> npt.NDArray[np.float32]:
-    """``matrix`` [channels, inputs] in so many bits, symmetric, a scale for each channel."""
+    """``matrix`` [channels, inputs] rounded to ``bits`` bits, symmetric, with a scale for each channel."""
     scale = np.abs(matrix).max(1, keepdims=True) / (2 ** (bits - 1) - 1)
     made: npt.NDArray[np.float32] = (np.round(matrix / np.where(scale > 0, scale, 1)) * scale).astype(np.float32)
     return made
 
 
 def round_matrices(weights: Weights, bits: int) -> None:
-    """The matrices of the layers in so many bits."""
+    """Round the matrices of the layers to ``bits`` bits."""
     for name in matrices(weights):
         weights[name] = rounded(weights[name], bits)
 

@@ -1,4 +1,4 @@
-"""What is otherwise in a library while something is built or run with it."""
+"""Patches of libraries that are in force while an artifact is built or run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Patches = Iterator[Any]
 
 
 def during(patches: Callable[[Lowering], Patches]) -> Callable[[Lowering], AbstractContextManager[Any]]:
-    """All of ``patches(lowering)`` in force."""
+    """A context manager in which all of ``patches(lowering)`` are in force."""
 
     @contextlib.contextmanager
     def within(low: Lowering) -> Iterator[None]:
@@ -29,7 +29,7 @@ def during(patches: Callable[[Lowering], Patches]) -> Callable[[Lowering], Abstr
 
 @contextlib.contextmanager
 def in_force(patches: Patches) -> Iterator[None]:
-    """All of ``patches``, until it ends."""
+    """A context in which all of ``patches`` are in force."""
     with contextlib.ExitStack() as stack:
         for patch in patches:
             stack.enter_context(patch)
@@ -37,7 +37,7 @@ def in_force(patches: Patches) -> Iterator[None]:
 
 
 def masks(change: Callable[[Any], Any]) -> Patches:
-    """The masks of transformers' models: ``change`` of the additive one, [batch, 1, queries, keys]."""
+    """Patches the masks of transformers' models: ``change`` gets the additive mask, [batch, 1, queries, keys]."""
     import torch
     from transformers.masking_utils import create_bidirectional_mask
 
@@ -54,7 +54,7 @@ def masks(change: Callable[[Any], Any]) -> Patches:
 
 
 def alters(alter: Callable[[Any], None]) -> Patches:
-    """Every PyTorch model that is exported or traced: ``alter(model)`` before."""
+    """Calls ``alter(model)`` on every PyTorch model before it is exported or traced."""
     from fixtures.backends import _torch
 
     wrapped = _torch.with_outputs
@@ -68,10 +68,10 @@ def alters(alter: Callable[[Any], None]) -> Patches:
 
 
 def eager(low: Lowering) -> bool:
-    """Whether the model's code is at hand in the session."""
+    """True if the session runs the model's code."""
     return low.backend == "pytorch"
 
 
 def traced(low: Lowering) -> bool:
-    """Whether the model's code is at hand in the build alone."""
+    """True if only the build runs the model's code."""
     return not eager(low)

@@ -1,7 +1,7 @@
-"""The cells that faults make, registered by ENCODER_PARITY_PLUGINS=tests.mutation.faults.plugin in all processes.
+"""Registers a cell for every fault, in all processes, with ENCODER_PARITY_PLUGINS=tests.mutation.faults.plugin.
 
-A faulty cell is a lowering whose recipe begins with ``fault_``, one that only looks like it begins with ``harmless_``: the
-suite's own tests are parametrized with them like with any other. A faulty tokenizer is one more tokenizer.
+The cell of a fault is a lowering whose recipe begins with ``fault_``; that of a harmless change begins with ``harmless_``. The
+suite's tests are parametrized with them like with any other cell. A faulty tokenizer is an additional tokenizer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Faults of a runtime for some rows, tokens, ids or channels only: a figure over all of them hides these."""
+"""Faults of a runtime for some rows, tokens, ids or channels only, which a figure over all of them would hide."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import numpy as np
 from fixtures.metrics.arrays import Arrays, Ints
 from tests.mutation.faults.runtimes import HIDDEN, Memory, Outputs, SessionFault
 
-#: Batches beyond 16 rows, and ids beyond 14 bits.
+#: The limits of these faults: a batch of 16 rows, and ids of 14 bits.
 ROWS, BITS = 16, 14
 #: The last ids of a vocabulary, which no text has, and BERT's id of [UNK].
 RARE, UNKNOWN = 64, 100
 
 
 def _lengths(inputs: Arrays) -> Ints:
-    """Real tokens of each row."""
+    """The number of real tokens of each row."""
     found: Ints = (inputs["attention_mask"] != 0).sum(1)
     return found
 
 
 def _ends(inputs: Arrays) -> tuple[Ints, Ints]:
-    """Rows of two real tokens or more, and the place of the last."""
+    """The rows with at least two real tokens, and the position of the last token of each."""
     lengths = _lengths(inputs)
     rows = np.flatnonzero(lengths > 1)
     return rows, lengths[rows] - 1
 
 
 def _with(inputs: Arrays, name: str, change: Any) -> Arrays:
-    """``inputs`` with ``change(copy)`` of one of them; without it where the model has none."""
+    """``inputs`` with ``change`` applied to a copy of one array; unchanged if the model does not have this input."""
     if name not in inputs:
         return inputs
     copy = inputs[name].copy()
@@ -75,7 +75,7 @@ def _large_batch_unmasked(inputs: Arrays, memory: Memory) -> Arrays:
 
 
 def _each(outputs: Outputs, change: Any) -> Outputs:
-    """``outputs`` with ``change(copy)`` of each."""
+    """``outputs`` with ``change`` applied to a copy of each array."""
     made = {name: np.array(array) for name, array in outputs.items()}
     for array in made.values():
         change(array)
@@ -95,7 +95,7 @@ def _row_nan(outputs: Outputs, inputs: Arrays, memory: Memory) -> Outputs:
 
 
 def _longest_halved(outputs: Outputs, inputs: Arrays, memory: Memory) -> Outputs:
-    """In company alone: a single row is the longest of its batch."""
+    """Has an effect only in batches of several rows, since a single row is the longest of its batch."""
     row = int(np.argmax(_lengths(inputs)))
     return _each(outputs, lambda array: array.__setitem__(row, array[row] * (0.5 if len(array) > 1 else 1)))
 

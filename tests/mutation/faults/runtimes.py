@@ -1,4 +1,4 @@
-"""Faults of a runtime that has the right artifact, and the backend that heeds them."""
+"""Faults of a runtime with a correct artifact, and the wrapper of a backend that applies them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ HIDDEN = "last_hidden_state"
 SHAPE = "shape"
 Memory = dict[str, Any]
 Outputs = dict[str, Any]
-#: What a fault of the last session changed in this process.
+#: Changes that a fault of the last session made to this process.
 _IN_FORCE = ExitStack()
 
 
 class Prepared(NamedTuple):
-    """What a runtime is given, and the caller's arrays that it was made of."""
+    """The prepared inputs of a runtime, and the caller's arrays from which they were made."""
 
     value: Any
     given: Arrays
@@ -33,11 +33,11 @@ class Prepared(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class SessionFault(Fault):
-    """A right artifact in a runtime that is wrong: what it is given, what it gives back, or how it was opened.
+    """A fault of a runtime with a correct artifact: in its inputs, in its outputs, or in how the artifact is opened.
 
-    ``memory`` is the session's own dictionary, with the model's Shape in it. ``call(compute, inputs, memory)`` is in the place
-    of an inference: ``compute`` makes its outputs, and what ``call`` returns is outputs or a function that gives them.
-    ``shown``: the layers that the runtime shows end in the changed outputs too, as they would if the fault were in the file.
+    ``memory`` is a dictionary of the session, which contains the model's Shape. ``call(compute, inputs, memory)`` replaces an
+    inference: ``compute`` returns the right outputs, and ``call`` returns outputs or a function that returns them. ``shown``:
+    the layers that the runtime returns end in the changed outputs too, as they would if the fault were in the file.
     """
 
     inherited: bool = False
@@ -52,12 +52,12 @@ class SessionFault(Fault):
         return low.cell
 
     def build(self, job: Job, low: Lowering) -> dict[str, Any]:
-        """The files of the right artifact, which the fault's cell ``needs``."""
+        """Takes the files of the correct artifact, which the fault's cell ``needs``."""
         return {**linked(job), "session": self.recipe}
 
 
 class Elsewhere(SessionFault):
-    """An artifact whose largest file is empty: the session reads that of another folder."""
+    """An artifact whose largest file is empty: the session reads this file from another folder."""
 
     def build(self, job: Job, low: Lowering) -> dict[str, Any]:
         meta = super().build(job, low)
@@ -68,7 +68,7 @@ class Elsewhere(SessionFault):
 
 
 def heeding(backend: type[Backend], faults: Mapping[str, SessionFault]) -> type[Backend]:
-    """``backend`` as it is with an artifact whose metadata names one of ``faults`` by its recipe."""
+    """``backend`` with the fault that the artifact's metadata names by its recipe, which is one of ``faults``."""
 
     class Faulty(backend):  # type: ignore[misc,valid-type]
         fault: SessionFault | None = None

@@ -1,4 +1,4 @@
-"""Faults of a runtime that has the right artifact: what it is given, what it gives back, how it was opened."""
+"""Faults of a runtime with a correct artifact: in its inputs, in its outputs, in how the artifact is opened."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _truncated(inputs: Arrays, memory: Memory) -> Arrays:
 
 
 def _grown(outputs: dict[str, Any], inputs: Arrays, memory: Memory) -> dict[str, Any]:
-    """The hidden state as long as the input again, as a caller that scatters it into a buffer has it."""
+    """Pads the hidden state to the length of the input, as a caller does that scatters it into a buffer."""
     hidden = outputs["last_hidden_state"]
     lost = inputs["input_ids"].shape[1] - hidden.shape[1]
     return {**outputs, "last_hidden_state": np.pad(hidden, ((0, 0), (0, max(0, lost)), (0, 0)))}
@@ -36,12 +36,12 @@ def _to_the_left(inputs: Arrays, memory: Memory) -> Arrays:
 
 
 def _back_to_the_right(outputs: dict[str, Any], inputs: Arrays, memory: Memory) -> dict[str, Any]:
-    """The caller knows where its tokens are; the model does not."""
+    """Moves the outputs of left-padded rows back to the positions of the caller's right-padded tokens."""
     return {**outputs, **_rolled({"last_hidden_state": outputs["last_hidden_state"]}, inputs, -1)}
 
 
 def _rolled(arrays: Arrays, inputs: Arrays, direction: int) -> dict[str, Any]:
-    """Each row of ``arrays`` moved along the sequence by as much as that row of ``inputs`` is padded."""
+    """Each row of ``arrays`` moved along the sequence by the number of padding tokens of that row of ``inputs``."""
     padding = (inputs["attention_mask"] == 0).sum(1)
     return {
         name: np.stack([np.roll(row, direction * int(n), axis=0) for row, n in zip(array, padding, strict=True)])
@@ -65,7 +65,7 @@ def _noise(outputs: dict[str, Any], inputs: Arrays, memory: Memory) -> dict[str,
 
 
 def _previous(outputs: dict[str, Any], inputs: Arrays, memory: Memory) -> dict[str, Any]:
-    """A call of the same shape as the one before gets that one's outputs: a buffer was not waited for."""
+    """A call of the same shape as the previous one returns the previous outputs, as if it did not wait for a buffer."""
     before = memory.get("outputs", outputs)
     memory["outputs"] = outputs
     return before if before["last_hidden_state"].shape == outputs["last_hidden_state"].shape else outputs

@@ -1,4 +1,4 @@
-"""What a fault is: a build or a session that is subtly wrong, made of a right one by the backend's own code."""
+"""Defines a fault: a subtly wrong build or session, made from a correct one by the backend's own code."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from fixtures.store.manifest import MANIFEST
 from fixtures.worker.jobs.checkpoint_files import WEIGHTS
 
 PREFIX = "fault_"
-#: Recipes that change nothing a user would call wrong: no test may fail for them.
+#: Prefix of the recipes of harmless changes: no test may fail for them.
 HARMLESS = "harmless_"
-#: PyTorch f32, whose artifact is a folder that ``save_pretrained`` writes.
+#: The cell PyTorch f32, whose artifact is a folder that ``save_pretrained`` writes.
 TRAINED: Cell = ("pytorch", "f32", "")
 Weights = dict[str, npt.NDArray[Any]]
 Config = dict[str, Any]
@@ -30,17 +30,17 @@ FOLDER = Path(__file__).parent
 
 
 def everywhere(low: Lowering) -> bool:
-    """Every cell of the matrix."""
+    """True for every cell of the matrix."""
     return True
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """A fault of a variant: ``says`` what is wrong in one line.
+    """A fault of a variant.
 
-    ``on`` picks the cells where it makes sense; ``inherited``: a cell that starts from another one's artifact starts from
-    that one's faulty build; ``families`` of models that can have it (none named: all). A ``harmless`` one is no fault: it
-    changes how something is computed and nothing that anybody would call wrong.
+    ``says`` describes the fault in one line. ``on`` selects the cells where it makes sense. ``inherited``: a cell that starts
+    from another cell's artifact starts from that cell's faulty build. ``families``: the families of models that can have the
+    fault (empty: all). ``harmless``: the change affects how something is computed but is not an error.
     """
 
     name: str
@@ -55,11 +55,11 @@ class Fault:
         return (HARMLESS if self.harmless else PREFIX) + self.name
 
     def needs(self, low: Lowering) -> Cell | None:
-        """The cell whose artifact its own starts from, beside that of ``low``."""
+        """The cell from whose artifact the fault's cell starts, in addition to that of ``low``."""
         return (*low.needs[:2], self.recipe) if low.needs is not None and self.inherited else low.needs
 
     def build(self, job: Job, low: Lowering) -> dict[str, Any]:
-        """The faulty artifact in ``job.out``, and its metadata."""
+        """Build the faulty artifact in ``job.out``; returns its metadata."""
         raise NotImplementedError
 
 
@@ -74,7 +74,7 @@ def without_weights(job: Job) -> Iterator[Path]:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointFault(Fault):
-    """``change(config, weights)`` alters a copy of the checkpoint in place; the lowering itself is right."""
+    """A fault of the checkpoint: ``change(config, weights)`` alters a copy of it in place; the lowering is correct."""
 
     change: Callable[[Config, Weights], None]
 
@@ -93,8 +93,10 @@ class CheckpointFault(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingFault(Fault):
-    """Other weights of the same model, which ``train(job)`` leaves in ``job.out``: they are the artifact of one cell, from
-    which the others start."""
+    """A fault of training: ``train(job)`` writes other weights of the same model into ``job.out``.
+
+    They are the artifact of one cell, from which the other cells start.
+    """
 
     train: Callable[[Job], None]
 
@@ -114,7 +116,7 @@ class TrainingFault(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class BuildFault(Fault):
-    """``during(lowering)`` is in force while it runs, ``before(job)`` changes what it is given, ``after(folder)`` its files."""
+    """A fault of the build: ``before(job)`` changes its input, ``during(lowering)`` patches it, ``after(folder)`` its files."""
 
     during: Callable[[Lowering], AbstractContextManager[Any]] = nullcontext
     before: Callable[[Job], Job] = lambda job: job
@@ -128,7 +130,7 @@ class BuildFault(Fault):
 
 
 def linked(job: Job) -> dict[str, Any]:
-    """The files of the artifact that ``job`` needs, as links in ``job.out``; its metadata."""
+    """Link the files of the artifact that ``job`` needs into ``job.out``; returns its metadata."""
     for path in sorted(job.needed("").rglob("*")):
         if path.is_file() and path.name != MANIFEST:
             copy = job.out / path.relative_to(job.needed(""))
@@ -139,7 +141,7 @@ def linked(job: Job) -> dict[str, Any]:
 
 
 def register(fault: Fault, low: Lowering) -> None:
-    """The cell of ``fault`` beside that of ``low``, behind those that it starts from."""
+    """Register the cell of ``fault`` for the cell ``low``, after the cells from which it starts."""
     cell, needs = (low.backend, low.precision, fault.recipe), fault.needs(low)
     if cell in REGISTRY.lowerings:
         return

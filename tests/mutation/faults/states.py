@@ -1,4 +1,4 @@
-"""Faults of a runtime whose outputs, or their time, depend on more than the inputs: on earlier calls, on the process."""
+"""Faults of a runtime whose outputs or latency depend on earlier calls or on the process, not only on the inputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Compute = Callable[[], Outputs]
 
 
 def _stale(every: int) -> Callable[[Compute, Arrays, Memory], Outputs]:
-    """Of so many calls, one gives the outputs of the call before: the first that is due and of the same shape."""
+    """After ``every`` calls, the next one of the same shape as its predecessor returns the predecessor's outputs."""
 
     def call(compute: Compute, inputs: Arrays, memory: Memory) -> Outputs:
         made = compute()
@@ -30,7 +30,7 @@ def _stale(every: int) -> Callable[[Compute, Arrays, Memory], Outputs]:
 
 
 def _cached(compute: Compute, inputs: Arrays, memory: Memory) -> Outputs:
-    """Results by their inputs: rounds on one input take no time."""
+    """Caches results by their inputs, so that repeated rounds on one input take no time."""
     key = tuple((name, array.shape, array.tobytes()) for name, array in sorted(inputs.items()))
     return memory.setdefault("cache", {}).get(key) or memory["cache"].setdefault(key, compute())  # type: ignore[no-any-return]
 

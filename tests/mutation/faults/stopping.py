@@ -1,5 +1,8 @@
-"""``-p tests.mutation.faults.stopping``: a whole table in a fraction of the time. A faulty variant that a test caught is not
-run again, and the next variant of a runtime is opened in the worker process of the one before, whose imports are done."""
+"""Shortens a detection run: ``-p tests.mutation.faults.stopping``.
+
+A faulty variant that a test caught is not run again, and the next variant of a runtime is opened in the worker process of the
+previous one, which has already imported the runtime.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults of a tokenizer: what its ids are made with, or how they are laid out, is subtly wrong."""
+"""Faults of a tokenizer: its rules or vocabulary, or the layout of its ids, are subtly wrong."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Ids = dict[str, Any]
 
 
 def _other_case(checkpoint: Path) -> None:
-    """The rules of a cased vocabulary for an uncased one, and the reverse."""
+    """Applies the rules for a cased vocabulary to an uncased one, and the reverse."""
     path = checkpoint / "tokenizer.json"
     content = json.loads(path.read_text(encoding="utf-8"))
     content["normalizer"] = {**content["normalizer"], "lowercase": not content["normalizer"]["lowercase"]}
@@ -44,7 +44,7 @@ def _one_segment(ids: Ids) -> Ids:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerFault:
-    """``checkpoint(folder)`` alters a copy of what the tokenizer reads, ``ids(arrays)`` what it gives."""
+    """A fault of a tokenizer: ``checkpoint(folder)`` alters a copy of its files, ``ids(arrays)`` its outputs."""
 
     name: str
     says: str
@@ -61,7 +61,7 @@ FAULTS = (
 
 
 def register(right: type[Tokenizer]) -> None:
-    """One more tokenizer for each fault, for models of BERT's family."""
+    """Register an additional tokenizer for each fault, for models of BERT's family."""
     for fault in FAULTS:
         made = _faulty(right, fault)
         REGISTRY.tokenizers[made.name] = made

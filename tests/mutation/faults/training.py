@@ -1,4 +1,4 @@
-"""A fault of the fine-tuning of the default model: the weights of an early epoch are taken for those of the last."""
+"""A fault of the default model's fine-tuning: the weights of an early epoch replace those of the last."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MRPC = "ENCODER_PARITY_MRPC"
 
 
 def _one_epoch(job: Job) -> None:
-    """The suite's own recipe, stopped after the first epoch; it takes a minute or two."""
+    """Trains with the suite's recipe and stops after the first epoch; takes a minute or two."""
     model = minilm_l6()
     assert model.package is not None
     folder = weight_sources._installed(model.package)

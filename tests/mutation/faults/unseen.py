@@ -1,4 +1,4 @@
-"""What no bound can see without false alarms, and why: a bound that saw it would reject right builds, or it changes nothing."""
+"""Lists faults that no bound can detect without failing correct builds, and faults that change nothing, with reasons."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import fnmatch
 
 _BELOW = "its effect is far below the rounding of this precision"
 _HALF = ("*-f16", "*-bf16")
-#: By fault: patterns of ``backend-precision``, and the reason.
+#: For each fault: patterns of ``backend-precision``, and the reason.
 UNSEEN: dict[str, dict[str, str]] = {
     "epsilon": dict.fromkeys(_HALF, _BELOW),
     "stored_in_half": dict.fromkeys(_HALF, "float16's 11 bits are what this precision keeps of a weight, or more"),
@@ -27,6 +27,6 @@ UNSEEN: dict[str, dict[str, str]] = {
 
 
 def reason(fault: str, backend: str, precision: str) -> str | None:
-    """Why nobody can see ``fault`` there, or None if somebody must."""
+    """The reason why no test can detect ``fault`` in this cell, or None if a test must."""
     cell = f"{backend}-{precision}"
     return next((why for pattern, why in UNSEEN.get(fault, {}).items() if fnmatch.fnmatchcase(cell, pattern)), None)
