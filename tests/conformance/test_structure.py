@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from fixtures.core.registry import REGISTRY
 from fixtures.core.spec import Precision, Variant
 from fixtures.harness.harness import Harness
 from fixtures.harness.session import Session
-from fixtures.harness.worker_process import WorkerProcess
+from fixtures.metrics.formats import wrong_formats
 from fixtures.metrics.inputs import token_ids
 
 pytestmark = pytest.mark.phase("build")
@@ -78,21 +77,6 @@ def _check_quantized(where: str, structure: Mapping[str, Any], meta: Mapping[str
         assert structure["products"] <= left, f"{where}: {structure['products']} dense layers are in float, not {left}"
 
 
-def wrong_formats(found: Mapping[str, Any], computes: str, stores: str, left: int) -> list[str]:
-    """One line for each difference from products in ``computes`` and matrices stored in ``stores``.
-
-    With 8 bits, ``left`` dense layers may be in float. Stored formats are then not checked: biases and tables may be in float,
-    and count in the size.
-    """
-    products = dict(found["products"])
-    if computes == "int8":
-        wrong = {} if sum(count for name, count in products.items() if name != computes) <= left else products
-        return [f"products are in {wrong}, all but {left} were to be in int8"] if wrong or computes not in products else []
-    lines = [f"products are in {products}, which were to be in {computes}"] if set(products) != {computes} else []
-    bytes_in = dict(found["stored"])
-    return lines + ([f"bytes are kept in {bytes_in}, which were to be in {stores}"] if set(bytes_in) != {stores} else [])
-
-
 @pytest.mark.variants(formats=True)
 def test_products_and_weights_have_the_format_of_the_name(
     harness: Harness, variant: Variant, precision: Precision, session: Session
@@ -107,47 +91,3 @@ def test_products_and_weights_have_the_format_of_the_name(
     left = meta.get("float_nodes", 0) + meta.get("float_attention", 0) + HEAD
     wrong = wrong_formats(session.formats(), computes, stores, left)
     assert not wrong, f"{variant.id}: {'; '.join(wrong)}"
-
-
-@pytest.mark.parametrize(
-    ("products", "stored", "computes", "stores", "says"),
-    [
-        ({"f16": 14}, {"f16": 100}, "f16", "f16", ""),
-        ({"f32": 14}, {"f16": 100}, "f16", "f16", "products are in {'f32': 14}"),
-        ({"f16": 13, "f32": 1}, {"f16": 100}, "f16", "f16", "products are in {'f16': 13, 'f32': 1}"),
-        ({"f16": 14}, {"f16": 90, "f32": 10}, "f16", "f16", "bytes are kept in {'f16': 90, 'f32': 10}"),
-        ({"f32": 14}, {"f32": 100}, "f16", "f16", "products are in {'f32': 14}"),
-        ({"f32": 14}, {"f16": 100}, "f32", "f16", ""),
-        ({"int8": 12, "f32": 2}, {}, "int8", "int8", ""),
-        ({"int8": 11, "f32": 3}, {}, "int8", "int8", "all but 2 were to be in int8"),
-        ({"f32": 2}, {}, "int8", "int8", "all but 2 were to be in int8"),
-    ],
-)
-def test_a_format_that_is_not_that_of_the_name_is_found(
-    products: dict[str, int], stored: dict[str, int], computes: str, stores: str, says: str
-) -> None:
-    wrong = wrong_formats({"products": products, "stored": stored}, computes, stores, HEAD)
-    assert bool(wrong) == bool(says)
-    assert says in "".join(wrong)
-
-
-@pytest.mark.backend("onnxruntime")
-@pytest.mark.parametrize(
-    ("kind", "products", "stored"),
-    [
-        ("f16", {"f16": 1}, {"f16": 32}),
-        ("f16 computed in f32", {"f32": 1}, {"f16": 32}),
-        ("int8", {"int8": 1}, {"int8": 16}),
-        ("int8 weights of a float product", {"f32": 1}, {"int8": 16}),
-    ],
-)
-def test_formats_are_those_of_the_graph(tmp_path: Path, kind: str, products: Any, stored: Any) -> None:
-    """Formats are read from the graph: a product between two Casts, or behind only one DequantizeLinear, is in float."""
-    worker = WorkerProcess("formats", tmp_path / "log", threads=1)
-    try:
-        found = worker.ask(
-            "call", timeout=60, target="tests.support.formats:found", arguments={"out": str(tmp_path), "kind": kind}
-        )
-    finally:
-        worker.close()
-    assert found["value"] == {"products": products, "stored": stored}
