@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fixtures.backends import _onnx, _onnx_precision, _torch, onnxruntime, onnxruntime_fused, torchscript
+from fixtures.core.family import read_family
 from fixtures.core.registry import Job
 from fixtures.core.spec import Shape
 
@@ -153,8 +154,9 @@ def shared(say: Callable[[str], None], out: str) -> dict[str, Any]:
     eager = _torch.TorchSession()
     eager.shape, eager.model = shape, _torch.with_outputs(_torch.load_model(root / "checkpoint", torch.float32), shape.inputs)
     made: dict[str, Any] = {"inputs": inputs, "eager": eager.layers(inputs), "forms": {}}
-    encoder = _keras.backbone(root / "checkpoint", _keras.configuration(root / "checkpoint"), "float32")
-    _keras.follow_the_checkpoint(encoder, _keras.configuration(root / "checkpoint"))
+    family = read_family(root / "checkpoint")
+    encoder = _keras.backbone(root / "checkpoint", family, "float32")
+    _keras.follow_the_checkpoint(encoder, family)
 
     def call(tensors: tuple[Any, ...]) -> tuple[Any, Any]:
         given = {_keras.INPUTS[name]: tensor for name, tensor in zip(shape.inputs, tensors, strict=True)}
