@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fixtures.core.hidden_states import IN, LOGITS, OUT, PLACES, State, at, states
+from fixtures.core.family import family_of, load_families
+from fixtures.core.hidden_states import IN, LOGITS, OUT, State, at
 from fixtures.harness.worker_process import WorkerProcess
 from fixtures.metrics.agreement import sqnr
 from tests.support.small_families import FIELDS
@@ -75,14 +76,14 @@ def _require_the_same(form: str, eager: Mapping[str, np.ndarray], stages: dict[s
 
 
 def test_there_is_a_small_model_of_every_family() -> None:
-    assert FIELDS.keys() == PLACES.keys()
+    assert FIELDS.keys() == load_families().keys()
 
 
 def test_a_shared_module_is_named_by_its_calls() -> None:
     """ALBERT's groups of layers: the first of two serves layers 0 and 1."""
     config = {"model_type": "albert", "num_hidden_layers": 4, "num_hidden_groups": 2, "inner_group_num": 1}
     path = "albert.encoder.albert_layer_groups.{}.albert_layers.0.full_layer_layer_norm"
-    assert states(config)[2::2] == [
+    assert family_of(config).states[2::2] == [
         State("layer 0 feed-forward", path.format(0), OUT, 0),
         State("layer 1 feed-forward", path.format(0), OUT, 1),
         State("layer 2 feed-forward", path.format(1), OUT, 0),
