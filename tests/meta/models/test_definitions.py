@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fixtures.core.encoder import Float64s
 from fixtures.core.errors import SuiteError
 from fixtures.core.family import family_of, load_families
 from fixtures.harness.worker_process import WorkerProcess
@@ -67,6 +68,23 @@ class Recording(dict[str, Any]):
         return super().get(name, default)
 
 
+class Counting(Exact):
+    """Exact arithmetic that counts dense layers, and the weights by which each token and each row is multiplied."""
+
+    def __init__(self) -> None:
+        self.calls, self.applied, self.head = 0, 0, 0
+        self.stored: dict[bytes, int] = {}
+
+    def dense(self, place: str, x: Float64s, weight: Float64s, bias: Float64s) -> Float64s:
+        self.calls += 1
+        if place == "pooler":
+            self.head += weight.size
+        elif place != "classifier" and " position " not in place:
+            self.applied += weight.size
+            self.stored[weight.tobytes()] = weight.size
+        return super().dense(place, x, weight, bias)
+
+
 def rows(pad_id: int) -> dict[str, Any]:
     """Three rows of up to 40 random tokens, padded, with a second segment from their middle on."""
     place, lengths = np.arange(40)[None], np.array([[40], [33], [5]])
@@ -92,9 +110,12 @@ def test_the_definition_is_transformers_function(worker: WorkerProcess, tmp_path
     encoder, expected, real = read(tmp_path), np.load(tmp_path / OUTPUTS), given["attention_mask"] == 1
     assert set(encoder.shape.inputs) <= set(taken)
     encoder.weights = weights = Recording(encoder.weights)
-    made = encoder.run(given, Exact())
+    made = encoder.run(given, counting := Counting())
     unread = {weight for weight in set(weights) - weights.read if not re.search(UNREAD.get(name, "nothing"), weight)}
     assert not unread, "the definition does not read these weights"
+    assert counting.calls == encoder.family.dense_layers
+    work = encoder.shape.counted
+    assert (counting.applied, sum(counting.stored.values()), counting.head) == (work.applied, work.stored, work.head)
     least = encoder.family.reference_db
     assert sqnr(expected["logits"], made["logits"]) > least
     assert sqnr(expected["last_hidden_state"][real], made[encoder.stages[-2]][real]) > least
