@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from fixtures.backends import _onnx_states, _torch_states
 from fixtures.core.family import family_of, load_families
 from fixtures.core.hidden_states import IN, LOGITS, OUT, State, at
 from fixtures.harness.worker_process import WorkerProcess
@@ -93,3 +95,59 @@ def test_a_shared_module_is_named_by_its_calls() -> None:
         State("layer 0 attention", "a", IN, 0),
         State("layer 0 feed-forward", "a", OUT, 1),
     ]
+
+
+class Module:
+    """What ``recorded`` needs of a PyTorch module; it computes one more than its input."""
+
+    def __init__(self, **modules: Module) -> None:
+        self.modules, self.hooks, self.pre_hooks = modules, [], []  # type: ignore[var-annotated]
+
+    def named_modules(self) -> list[tuple[str, Module]]:
+        return list(self.modules.items())
+
+    def register_forward_hook(self, hook: Any) -> Any:
+        self.hooks.append(hook)
+        return SimpleNamespace(remove=lambda: self.hooks.remove(hook))
+
+    def register_forward_pre_hook(self, hook: Any) -> Any:
+        self.pre_hooks.append(hook)
+        return SimpleNamespace(remove=lambda: self.pre_hooks.remove(hook))
+
+    def __call__(self, x: int) -> int:
+        for hook in self.pre_hooks:
+            hook(self, (x,))
+        for hook in self.hooks:
+            hook(self, (x,), (x + 1, "scale"))
+        return x + 1
+
+
+def test_inputs_and_outputs_are_recorded_by_call() -> None:
+    first, shared = Module(), Module()
+    places = at([("first", IN), ("shared", OUT), ("shared", OUT)])
+    model = Module(first=first, shared=shared)
+    assert _torch_states.recorded(model, places, lambda: shared(shared(first(1)))) == (4, [1, 3, 4])
+
+
+def test_a_list_that_does_not_fit_the_model_is_refused() -> None:
+    """A module that is missing, and one that is called more or less often than the list says; hooks are removed."""
+    one = Module()
+    model, listed = Module(one=one), at([("one", OUT)])
+    with pytest.raises(RuntimeError, match=r"^Module has no module two, where a hidden state should stand$"):
+        _torch_states.recorded(model, at([("two", OUT)]), lambda: one(1))
+    for calls in (0, 2):
+        with pytest.raises(RuntimeError, match=f"^one was called {calls} times, where 1 hidden states should stand$"):
+            _torch_states.recorded(model, listed, lambda n=calls: [one(1) for _ in range(n)])  # type: ignore[misc]
+    assert _torch_states.recorded(model, listed, lambda: one(1)) == (2, [2])
+    assert not one.hooks
+    with pytest.raises(RuntimeError, match=r"^there are 2 hidden states, where an encoder with 1 layers has 3$"):
+        at([("one", OUT), ("two", OUT)])
+
+
+def test_a_graph_without_a_state_is_refused() -> None:
+    names = _onnx_states.tensors(1)
+    graph = SimpleNamespace(node=[SimpleNamespace(output=[name]) for name in names])
+    assert list(_onnx_states.named(graph, 1)) == names
+    del graph.node[1]
+    with pytest.raises(RuntimeError, match=r"^the graph computes no tensor hidden_states.layer_0_attention$"):
+        _onnx_states.named(graph, 1)

@@ -188,6 +188,15 @@ def test_places_follow_what_is_read(operands: tuple[str, str]) -> None:
     }  # fmt: skip
 
 
+def test_the_projection_of_narrow_embeddings_has_a_place() -> None:
+    """ELECTRA and ALBERT widen their embeddings by a dense layer, whose output the first attention reads."""
+    wide = attention(("q", "k"))
+    nodes = [Node("Norm", ["ids"], ["e"]), Node("MatMul", ["e", "w"], ["n0"]), *wide.nodes[1:]]
+    found = places(Graph(nodes, ["w", "c"], ["e", "n1", "n2"], {}), 1)
+    assert found.pop("projection").outputs == ["n0"]
+    assert found == places(wide, 1)
+
+
 def test_a_graph_that_is_no_encoder_has_no_places() -> None:
     with pytest.raises(RuntimeError, match=r"^10 of the graph's 11 products have a place in an encoder$"):
         places(attention(("q", "k"), Node("MatMul", ["l", "w"], ["more"])), 1)
