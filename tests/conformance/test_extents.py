@@ -76,6 +76,7 @@ def _part(batch: Inputs, start: int) -> Inputs:
     return inputs.rows_of(batch, range(len(batch["input_ids"]))[start : start + AT_ONCE])
 
 
+@pytest.mark.variants(slow_at="full")
 @pytest.mark.phase("agreement")
 def test_every_position_and_the_longest_padding(
     harness: Harness, variant: Variant, precision: Precision, session: Session, probes: ArrayDict, judge: Judge | None

@@ -60,7 +60,7 @@ def reading(pytestconfig: pytest.Config, tmp_path: Path, monkeypatch: pytest.Mon
         for option in group:
             parser._add_action(option)
         found = vars(parser.parse_args(arguments))
-        config = argparse.Namespace(getoption=lambda name: found[name.removeprefix("--").replace("-", "_")])
+        config = argparse.Namespace(args=[], getoption=lambda name: found[name.removeprefix("--").replace("-", "_")])
         return read_settings(config, cores=2, workers=1)  # type: ignore[arg-type]
 
     return read
@@ -119,6 +119,15 @@ def test_anything_may_be_compared_with(harness: Harness, reading: Callable[[list
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (("--models=bert-huge",), "--models: there is no 'bert-huge'; choose from bert-base-cased"),
+        (("--backends=tvm",), "--backends: there is no 'tvm'; choose from"),
+        (("--precisions=int3",), "--precisions: there is no 'int3'; choose from f64"),
+        (("--mrpc=/nowhere",), "--mrpc /nowhere: there is no train.tsv"),
+        (("--checkpoint=minilm-l6",), "write NAME=PATH_OR_HUB_ID"),
+        (("--checkpoint=minilm-l6=./nowhere",), "has no config.json"),
+        (("--checkpoint=new=some/hub-id",), "no model 'new'"),
+        (("--seq-len=0",), "--seq-len: 0: give a number from 1 to 512"),
+        (("--threads=-1",), "--threads: -1: give a number from 1"),
         (("--artifacts-limit=nan",), "--artifacts-limit: nan: give the most GiB to keep, 0 or more"),
         (("--max-seconds=nan",), "--max-seconds/--budget: nan: give seconds, more than 0"),
         (("--accuracy-margin=nan",), "--accuracy-margin: nan: give a share such as 5% or 0.05"),
@@ -151,16 +160,18 @@ def test_what_is_said(
 def test_the_terminal_shows_the_sentence_and_nothing_else(tmp_path: Path) -> None:
     """Real runs exit with code 4 and one line (argparse's errors have two more lines, with the files that it read)."""
     (tmp_path / FILE).touch()
-    for arguments, lines in (
-        ((f"--save-outputs={tmp_path / FILE}",), 1),
-        ((f"--mrpc={tmp_path / FILE}",), 1),
-        (("--compare=a\nb",), 1),
-        ((f"--compare={tmp_path / FILE}.json",), 1),
-        (("--artifacts-limit=much",), 4),
+    for arguments, lines, sentence in (
+        ((f"--save-outputs={tmp_path / FILE}",), 1, "is a file; give a folder"),
+        ((f"--mrpc={tmp_path / FILE}",), 1, "it is no folder"),
+        (("--artifacts=/dev/null",), 1, "cannot write artifacts to /dev/null: Not a directory"),
+        (("--compare=a\nb",), 1, "no variant, no checkout"),
+        ((f"--compare={tmp_path / FILE}.json",), 1, ""),
+        (("--artifacts-limit=much",), 4, "much: give the most GiB to keep, 0 or more"),
     ):
         found = run("bench", "--collect-only", "-q", f"--artifacts={tmp_path / 'store'}", *arguments)
         assert found.returncode == 4, found.stdout + found.stderr
         assert "ERROR: " in found.stderr or "error: " in found.stderr
+        assert sentence in found.stderr
         assert found.stderr.strip().count("\n") < lines, found.stderr
         assert not {word for word in ("Traceback", "INTERNALERROR") if word in found.stdout + found.stderr}
 

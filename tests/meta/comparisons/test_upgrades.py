@@ -13,6 +13,7 @@ from fixtures.core.errors import Crash, RemoteError
 from fixtures.core.machine import this_machine
 from fixtures.core.spec import Variant
 from fixtures.known_failures.entry import ACCURACY, BUILD, KnownFailure
+from fixtures.options.comparison import Comparing
 
 VARIANT = Variant("minilm-l6", "tiny", "onnxruntime", "f32")
 ROWS = {"input_ids": np.ones((4, 5), np.int64), "attention_mask": np.ones((4, 5), np.int64)}
@@ -24,13 +25,13 @@ class Stack:
     """A harness with a variant that fails with ``error``, whose packages are ``absent``, or that works."""
 
     def __init__(self, installed: dict[str, str], error: Exception | None = None, absent: tuple[str, ...] = ()) -> None:
-        self.installed = self.builds_with = installed
-        self.error, self._absent, self.target = error, absent, this_machine()
+        self.error, self.target = error, this_machine()
+        self.toolchain = SimpleNamespace(
+            absent=lambda needs: absent, installed=installed, builds_with=installed, target=self.target, machine=self.target
+        )
+        self.pool = SimpleNamespace(release=lambda session: None)
         self.store = SimpleNamespace(record=lambda event, **fields: self.recorded.append(fields))
         self.recorded: list[dict[str, Any]] = []
-
-    def absent(self, needs: object) -> tuple[str, ...]:
-        return self._absent
 
     def data(self) -> Any:
         return SimpleNamespace(meta={"kind": "MRPC"})
@@ -52,8 +53,6 @@ class Stack:
     def open(self, variant: Variant) -> Any:
         return SimpleNamespace(run=self._run)
 
-    def release(self, session: object) -> None: ...
-
     def _run(self, inputs: dict[str, Any]) -> dict[str, Any]:
         rows, length = inputs["input_ids"].shape
         return {"logits": np.tile([0.0, 1.0], (rows, 1)), "last_hidden_state": np.ones((rows, length, 8))}
@@ -63,8 +62,8 @@ def compared(before: Stack, after: Stack) -> dict[str, Any]:
     """The fields that the benchmark records for VARIANT in two stacks; AssertionError if the benchmark fails."""
     ratio = SimpleNamespace(estimate=1.0, low=0.9, high=1.1)
     result = SimpleNamespace(ratio=ratio, unstable=None)
-    other = SimpleNamespace(text="OTHER", elsewhere=before, measure=lambda variant, stop, budget: result)
-    settings = SimpleNamespace(comparing=SimpleNamespace(stop=None, budget=1.0))
+    other = SimpleNamespace(text="OTHER", elsewhere=True, harness=before, measure=lambda variant, stop, budget: result)
+    settings = SimpleNamespace(comparing=Comparing("OTHER", None, 0.01, 1.0, None))
     compare(cast(Any, after), VARIANT, cast(Any, other), cast(Any, settings))
     return after.recorded[-1]
 

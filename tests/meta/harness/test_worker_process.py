@@ -81,21 +81,21 @@ def test_a_hang_is_killed_at_its_limit(mishap: Mishap, worker: WorkerProcess) ->
     assert not psutil.pid_exists(worker.pid)
 
 
-def test_a_dead_child_stays_dead(mishap: Mishap) -> None:
+def test_a_dead_worker_stays_dead(mishap: Mishap) -> None:
     with pytest.raises(Crash):
         mishap("exits")
     with pytest.raises(WorkerError):
         mishap("fine")
 
 
-def test_children_die_with_their_parent(tmp_path: Path) -> None:
+def test_workers_die_with_their_parent(tmp_path: Path) -> None:
     program = f"""
 import os, sys, time
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
 from fixtures.harness.worker_process import WorkerProcess
-worker process = WorkerProcess("orphan", Path({str(tmp_path)!r}) / "log", threads=1)
-print(worker process.pid, flush=True)
+worker = WorkerProcess("orphan", Path({str(tmp_path)!r}) / "log", threads=1)
+print(worker.pid, flush=True)
 os.kill(os.getpid(), 9)
 """
     parent = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)

@@ -119,28 +119,6 @@ def test_two_workers_build_each_artifact_once(tmp_path: Path) -> None:
     assert not re.search(r"built \d+ artifacts", again.stdout), "a later run built again"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (("--models=bert-huge",), "--models: there is no 'bert-huge'; choose from bert-base-cased"),
-        (("--backends=tvm",), "--backends: there is no 'tvm'; choose from"),
-        (("--precisions=int3",), "--precisions: there is no 'int3'; choose from f64"),
-        (("--mrpc=/nowhere",), "--mrpc /nowhere: there is no train.tsv"),
-        (("--checkpoint=minilm-l6",), "write NAME=PATH_OR_HUB_ID"),
-        (("--checkpoint=minilm-l6=./nowhere",), "has no config.json"),
-        (("--checkpoint=new=some/hub-id",), "no model 'new'"),
-        (("--seq-len=0",), "--seq-len: 0: give a number from 1 to 512"),
-        (("--threads=-1",), "--threads: -1: give a number from 1"),
-        (("--artifacts=/dev/null",), "cannot write artifacts to /dev/null: Not a directory"),
-    ],
-)
-def test_bad_options_are_one_sentence(arguments: tuple[str, ...], sentence: str) -> None:
-    found = run("--collect-only", "-q", *arguments)
-    assert found.returncode == 4
-    assert sentence in found.stderr
-    assert "Traceback" not in found.stderr + found.stdout
-
-
 def test_tiny_models_of_three_families_stand_for_the_others(tmp_path: Path) -> None:
     """By default one tiny model each of three families is tested; ``--whole-matrix`` adds all, and named ones are included."""
     collect = ("--collect-only", "-q", "tests/conformance/test_agreement.py", "--backends=pytorch", f"--artifacts={tmp_path}")

@@ -45,6 +45,21 @@ def test_code_is_found_through_imports_inside_functions_too(tmp_path: Path) -> N
     assert {path.stem for path in found} == {"first", "second", "third"}
 
 
+def test_the_digest_is_of_code_and_not_of_comments(tmp_path: Path) -> None:
+    """Another comment, docstring or layout has the same digest; another constant has not."""
+
+    def digest(name: str, text: str) -> str:
+        file = tmp_path / name / "module.py"
+        file.parent.mkdir()
+        file.write_text(text, encoding="utf-8")
+        return source_code.digest((), [file], tmp_path / name)
+
+    plain = digest("plain", 'def f(x):\n    return "a", x + 1\n')
+    assert plain == digest("commented", '"""Doc."""\n\n\ndef f(x):\n    """Doc."""\n    # why\n    return ("a", x + 1)\n')
+    assert plain != digest("other", 'def f(x):\n    return "a", x + 2\n')
+    assert plain != digest("text", 'def f(x):\n    return "b", x + 1\n')
+
+
 @pytest.mark.parametrize(
     ("module", "decided_by"),
     [
