@@ -60,7 +60,7 @@ def reading(pytestconfig: pytest.Config, tmp_path: Path, monkeypatch: pytest.Mon
         for option in group:
             parser._add_action(option)
         found = vars(parser.parse_args(arguments))
-        config = argparse.Namespace(getoption=lambda name: found[name.removeprefix("--").replace("-", "_")])
+        config = argparse.Namespace(args=[], getoption=lambda name: found[name.removeprefix("--").replace("-", "_")])
         return read_settings(config, cores=2, workers=1)  # type: ignore[arg-type]
 
     return read

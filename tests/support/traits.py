@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
 
 from fixtures.worker.jobs.checkpoint_tokenizer import FAST, SETTINGS, VOCABULARY
 from fixtures.worker.jobs.checkpoint_weights import WEIGHTS
@@ -19,6 +18,8 @@ Tensors = dict[str, Any]
 
 def weights(folder: Path, change: Callable[[Tensors], Tensors]) -> None:
     """Replace the tensors of ``folder`` by what ``change`` makes of them."""
+    from safetensors.numpy import load_file, save_file
+
     save_file(change(load_file(folder / WEIGHTS)), folder / WEIGHTS, {"format": "pt"})
 
 
@@ -82,6 +83,8 @@ def worded(
 
 def shards(folder: Path, number: int = 3) -> None:
     """Split the weights into shards without an index."""
+    from safetensors.numpy import load_file, save_file
+
     tensors = list(load_file(folder / WEIGHTS).items())
     (folder / WEIGHTS).unlink()
     for i in range(number):
