@@ -9,19 +9,22 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fixtures.core.errors import RemoteError, SuiteError
 from fixtures.core.registry import REGISTRY
+from fixtures.harness.checkpoints import Checkpoint
 from fixtures.harness.worker_process import WorkerProcess
 from fixtures.options.checkpoints import read_checkpoints
 from fixtures.worker.jobs.checkpoint_config import NEW, OWN, exchanged
 from fixtures.worker.jobs.checkpoint_weights import WEIGHTS
 from tests.support import traits
-from tests.support.folders import update
+from tests.support.folders import artifact, update
 from tests.support.trait_tables import EARLY, HEADS, REFUSED, TAKEN, Change
 from tests.support.traits import configured, every, worded
 
@@ -193,3 +196,33 @@ def test_unknown_fields_of_a_folder_stay_out_of_the_store(
     kept = json.loads((tmp_path / "out" / "config.json").read_text(encoding="utf-8"))
     assert "lr" not in kept
     assert "pooler_type" not in kept
+
+
+def test_a_model_of_few_positions_can_be_fine_tuned(
+    worker: WorkerProcess, folder: Callable[[str, Change], Path], tmp_path: Path
+) -> None:
+    """Rows are cut to the model's positions in training too, not only where they are evaluated."""
+    name = "bert.embeddings.position_embeddings.weight"
+    short = every(configured(max_position_embeddings=16), lambda f: traits.weights(f, lambda t: {**t, name: t[name][:16]}))
+    brought(worker, folder("bert", short), tmp_path / "base", head=NEW)
+    pairs = [("The company said " * 20, "It said that on Tuesday .", i % 2) for i in range(8)]
+    (tmp_path / "pairs.json").write_text(json.dumps(pairs), encoding="utf-8")
+    arguments = {"checkpoint": str(tmp_path / "base"), "name": "short"}
+    recipe = {"epochs": 1, "learning_rate": 1e-5, "batch": 4, "seed": 0, "bfloat16": False}
+    (tmp_path / "tuned").mkdir()
+    train = {"out": str(tmp_path / "tuned"), "train": str(tmp_path / "pairs.json"), **arguments, **recipe}
+    worker.ask("call", timeout=120, target="fixtures.worker.jobs.fine_tune:run", arguments=train)
+    dev = {"out": "", "dev": str(tmp_path / "pairs.json"), "majority_accuracy": 0.9, "warning": "its tokenizer", **arguments}
+    with pytest.raises(
+        RemoteError, match=r"below the majority class \(0\.900\) \+ 0\.05: it has not learnt the task; its token"
+    ):
+        worker.ask("call", timeout=120, target="fixtures.worker.jobs.fine_tune:check", arguments=dev)
+
+
+def test_logits_of_exchanged_labels_are_put_in_order(tmp_path: Path) -> None:
+    logits = np.array([[1.0, 2.0], [4.0, 3.0]], np.float32)
+    given = Checkpoint(artifact(tmp_path / "weights", "weights"), "checkpoint", trained=True, notes=("a note",))
+    assert given.in_order(logits).tolist() == logits.tolist()
+    assert replace(given, exchanged=True).in_order(logits).tolist() == [[2.0, 1.0], [3.0, 4.0]]
+    assert given.said() == "checkpoint (a note)"
+    assert replace(given, notes=(), warning="WARNING: x").said() == "checkpoint (WARNING: x)"
