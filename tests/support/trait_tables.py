@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.worker.jobs.checkpoint_config import NEW, OWN
+from fixtures.worker.jobs.checkpoint_tokenizer import FAST, SETTINGS
 from fixtures.worker.jobs.checkpoint_weights import INDEX, WEIGHTS
 from tests.support import traits
+from tests.support.folders import update
 from tests.support.traits import added, configured, every, renamed, without, worded
 
 Change = Callable[[Path], Any]
 FAMILIES = ("bert", "distilbert", "ibert")
+LEFT = {"strategy": "BatchLongest", "direction": "Left", "pad_id": 0, "pad_type_id": 0, "pad_token": "[PAD]"}
 ANSWERS = {"architectures": ["BertForQuestionAnswering"]}
 QUERY = "bert__encoder__layer__0__attention__self__query"
 #: Heads of one layer under another name.
@@ -69,6 +72,8 @@ TAKEN: dict[str, tuple[str, Change, str]] = {
         "distilbert", configured(hidden_act="relu", num_hidden_layers=2, layer_norm_eps=1e-5),
         "fields of config.json without effect on this model_type: hidden_act, layer_norm_eps",
     ),
+    "padding at the left": ("bert", lambda f: update(f / SETTINGS, padding_side="left"), "left padding_side in tokenizer"),
+    "padding at the left, fast": ("bert", lambda f: update(f / FAST, padding=LEFT), "left padding in tokenizer.json is"),
     "quant_mode": ("ibert", configured(quant_mode=True), "quant_mode is ignored: these weights are run as the float model"),
     "pretraining heads": ("bert", added(cls__predictions__bias=(9,), bert__embeddings__position_ids=(1, 512)), ""),
     "RoBERTa's names": ("ibert", as_roberta, "weights named roberta.* are read as ibert.*"),
