@@ -226,3 +226,18 @@ def test_logits_of_exchanged_labels_are_put_in_order(tmp_path: Path) -> None:
     assert replace(given, exchanged=True).in_order(logits).tolist() == [[2.0, 1.0], [3.0, 4.0]]
     assert given.said() == "checkpoint (a note)"
     assert replace(given, notes=(), warning="WARNING: x").said() == "checkpoint (WARNING: x)"
+
+
+def test_fields_that_only_the_models_code_reads_have_an_effect(worker: WorkerProcess, tmp_path: Path) -> None:
+    """DeBERTa's configuration class does not declare ``position_buckets``; its model reads it, and a table has its size."""
+    config = {
+        "num_hidden_layers": 1, "hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 32, "vocab_size": 2000,
+        "relative_attention": True, "position_buckets": 16, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False,
+        "share_att_key": True, "norm_rel_ebd": "layer_norm", "type_vocab_size": 0,
+    }  # fmt: skip
+    arguments = {"out": str(tmp_path / "deberta"), "family": "deberta-v2", "config": config, "lowercase": True, "seed": 1}
+    worker.ask("call", timeout=120, target="fixtures.worker.jobs.checkpoint:seeded", arguments=arguments)
+    assert brought(worker, tmp_path / "deberta", tmp_path / "out", "deberta-v2")["notes"] == []
+    assert contents(tmp_path / "out")[WEIGHTS] == contents(tmp_path / "deberta")[WEIGHTS]
+    kept = json.loads((tmp_path / "out" / "config.json").read_text(encoding="utf-8"))
+    assert {name: kept[name] for name in config} == config
