@@ -228,6 +228,12 @@ def test_logits_of_exchanged_labels_are_put_in_order(tmp_path: Path) -> None:
     assert replace(given, notes=(), warning="WARNING: x").said() == "checkpoint (WARNING: x)"
 
 
+def seeded(worker: WorkerProcess, out: Path, family: str, config: dict[str, Any]) -> Path:
+    arguments = {"out": str(out), "family": family, "config": config, "lowercase": True, "seed": 1}
+    worker.ask("call", timeout=120, target="fixtures.worker.jobs.checkpoint:seeded", arguments=arguments)
+    return out
+
+
 def test_fields_that_only_the_models_code_reads_have_an_effect(worker: WorkerProcess, tmp_path: Path) -> None:
     """DeBERTa's configuration class does not declare ``position_buckets``; its model reads it, and a table has its size."""
     config = {
@@ -235,9 +241,25 @@ def test_fields_that_only_the_models_code_reads_have_an_effect(worker: WorkerPro
         "relative_attention": True, "position_buckets": 16, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False,
         "share_att_key": True, "norm_rel_ebd": "layer_norm", "type_vocab_size": 0,
     }  # fmt: skip
-    arguments = {"out": str(tmp_path / "deberta"), "family": "deberta-v2", "config": config, "lowercase": True, "seed": 1}
-    worker.ask("call", timeout=120, target="fixtures.worker.jobs.checkpoint:seeded", arguments=arguments)
+    seeded(worker, tmp_path / "deberta", "deberta-v2", config)
     assert brought(worker, tmp_path / "deberta", tmp_path / "out", "deberta-v2")["notes"] == []
     assert contents(tmp_path / "out")[WEIGHTS] == contents(tmp_path / "deberta")[WEIGHTS]
     kept = json.loads((tmp_path / "out" / "config.json").read_text(encoding="utf-8"))
     assert {name: kept[name] for name in config} == config
+
+
+def test_older_names_of_fields_have_an_effect(worker: WorkerProcess, tmp_path: Path) -> None:
+    """ModernBERT's published configuration has fields that its class translates and does not keep."""
+    config = {"num_hidden_layers": 4, "hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 32, "vocab_size": 2000}
+    tokens = dict(
+        zip(("pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"), (0, 2, 3, 2, 3), strict=True)
+    )
+    folder = seeded(worker, tmp_path / "modernbert", "modernbert", {**config, **tokens})
+    older = {"global_attn_every_n_layers": 2, "global_rope_theta": 5000.0, "local_rope_theta": 100.0}
+    update(folder / "config.json", layer_types=None, rope_parameters=None, **older)
+    assert brought(worker, folder, tmp_path / "out", "modernbert")["notes"] == []
+    kept = json.loads((tmp_path / "out" / "config.json").read_text(encoding="utf-8"))
+    assert kept["layer_types"] == ["full_attention", "sliding_attention"] * 2
+    assert {kind: rope["rope_theta"] for kind, rope in kept["rope_parameters"].items()} == {
+        "full_attention": 5000.0, "sliding_attention": 100.0,
+    }  # fmt: skip
