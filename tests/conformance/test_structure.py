@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fixtures.backends._onnx import HEAD
 from fixtures.core.registry import REGISTRY
 from fixtures.core.spec import Precision, Variant
 from fixtures.harness.harness import Harness
@@ -55,7 +54,7 @@ def test_the_file_is_what_was_asked_for(harness: Harness, variant: Variant, sess
         found = sum(structure["operators"].get(form, 0) for form in name.split("|"))
         assert found == count, f"{where}: {found} {name}, not {count}"
     if variant.precision.startswith("int"):
-        _check_quantized(where, structure, meta)
+        _check_quantized(where, structure, meta, _head(harness, variant))
 
 
 def _asked_opset(harness: Harness, variant: Variant) -> int:
@@ -68,12 +67,17 @@ def _asked_opset(harness: Harness, variant: Variant) -> int:
     return max(source, PER_CHANNEL_OPSET) if variant.precision == "int8_static" else source
 
 
-def _check_quantized(where: str, structure: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
+def _head(harness: Harness, variant: Variant) -> int:
+    """The number of dense layers in the model's head."""
+    return len(harness.checkpoint(variant.model, variant.size).family.head)
+
+
+def _check_quantized(where: str, structure: Mapping[str, Any], meta: Mapping[str, Any], head: int) -> None:
     """The file has the declared number of products in 8 bits, and only the declared dense layers are in float."""
     assert structure["quantized"] == meta.get("quantized", {DENSE: structure["products"]}), f"{where}: {structure}"
     assert structure["quantized"], f"{where}: nothing in it is quantized"
     if DENSE not in structure["quantized"]:
-        left = meta["float_nodes"] + HEAD if "float_nodes" in meta else 0
+        left = meta["float_nodes"] + head if "float_nodes" in meta else 0
         assert structure["products"] <= left, f"{where}: {structure['products']} dense layers are in float, not {left}"
 
 
@@ -88,6 +92,6 @@ def test_products_and_weights_have_the_format_of_the_name(
     low, meta = REGISTRY.lowering(variant), harness.artifact(variant).meta
     computes = low.computes if isinstance(low.computes, str) else precision.arithmetic
     stores = low.stores or precision.arithmetic
-    left = meta.get("float_nodes", 0) + meta.get("float_attention", 0) + HEAD
+    left = meta.get("float_nodes", 0) + meta.get("float_attention", 0) + _head(harness, variant)
     wrong = wrong_formats(session.formats(), computes, stores, left)
     assert not wrong, f"{variant.id}: {'; '.join(wrong)}"

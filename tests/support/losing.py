@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.backends import _keras, tflite
+from fixtures.core.family import read_family
 from fixtures.core.registry import Job
-from fixtures.core.spec import Shape
 
 
 def convert(say: Callable[[str], None], out: str, checkpoint: str, tracked: bool) -> dict[str, Any]:
@@ -17,10 +17,11 @@ def convert(say: Callable[[str], None], out: str, checkpoint: str, tracked: bool
     With ``tracked``, the SavedModel tracks the Keras model and its variables, as by default; otherwise only the variables.
     """
     root, folder = Path(out), Path(checkpoint)
-    tf, config, shape = _keras.import_tensorflow(), _keras.configuration(folder), Shape.read(folder)
+    tf, family = _keras.import_tensorflow(), read_family(folder)
+    shape = family.shape
     job = Job(root, folder, shape, "f32", "", saturates=False, source=root)
-    encoder = _keras.backbone(folder, config, "float32")
-    model = _keras.classifier(encoder, folder, config["model_type"], "float32")
+    encoder = _keras.backbone(folder, family, "float32")
+    model = _keras.classifier(encoder, folder, family, "float32")
 
     def call(tensors: tuple[Any, ...]) -> tuple[Any, Any]:
         given = {_keras.INPUTS[name]: tensor for name, tensor in zip(shape.inputs, tensors, strict=True)}

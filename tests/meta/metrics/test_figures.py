@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fixtures.core.family import family_of
 from fixtures.core.spec import Shape
 from fixtures.metrics.agreement import Outputs, sqnr
 from fixtures.metrics.arrays import Ints
@@ -99,6 +100,7 @@ def test_a_part_of_the_rows_is_no_prediction(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_shapes_are_read_from_every_familys_configuration() -> None:
     bert = {
+        "model_type": "bert",
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
         "hidden_size": 8,
@@ -108,6 +110,11 @@ def test_shapes_are_read_from_every_familys_configuration() -> None:
     }
     distil = {
         "model_type": "distilbert",
+        # Fields of BERT's configuration, which transformers does not read for a DistilBERT.
+        "num_hidden_layers": 5,
+        "hidden_act": "relu",
+        "layer_norm_eps": 1e-3,
+        "type_vocab_size": 2,
         "n_layers": 2,
         "n_heads": 4,
         "dim": 8,
@@ -116,13 +123,14 @@ def test_shapes_are_read_from_every_familys_configuration() -> None:
         "max_position_embeddings": 512,
     }
     ibert = {**bert, "model_type": "ibert", "pad_token_id": 1, "max_position_embeddings": 514}
-    assert Shape.of(bert).inputs == ("input_ids", "attention_mask", "token_type_ids")
-    assert Shape.of({**bert, "type_vocab_size": 1}).inputs == ("input_ids", "attention_mask")
-    assert Shape.of({**bert, "type_vocab_size": 4}).inputs == Shape.of(bert).inputs
-    assert Shape.of(distil) == Shape(2, 4, 8, 32, 9, 512, 0, ("input_ids", "attention_mask"))
-    assert (Shape.of(ibert).max_length, Shape.of(ibert).pad_id) == (512, 1)
+    assert family_of(bert).shape.inputs == ("input_ids", "attention_mask", "token_type_ids")
+    assert family_of({**bert, "type_vocab_size": 1}).shape.inputs == ("input_ids", "attention_mask")
+    assert family_of({**bert, "type_vocab_size": 4}).shape.inputs == family_of(bert).shape.inputs
+    assert family_of(distil).shape == Shape(2, 4, 8, 32, 9, 512, 0, ("input_ids", "attention_mask"))
+    assert (family_of(ibert).shape.max_length, family_of(ibert).shape.pad_id) == (512, 1)
+    assert (family_of(distil).activation, family_of(distil).epsilon) == ("gelu", 1e-12)
     with pytest.raises(KeyError, match="num_hidden_layers"):
-        Shape.of({})
+        _ = family_of({"model_type": "bert"}).shape
 
 
 def test_the_table_shows_ratios_gaps_and_verdicts() -> None:

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from fixtures.backends._onnx import HEAD
 from fixtures.harness.worker_process import WorkerProcess
 from fixtures.metrics.formats import wrong_formats
+
+#: The dense layers of a head.
+HEAD = 2
 
 
 @pytest.mark.parametrize(

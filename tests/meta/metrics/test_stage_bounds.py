@@ -23,11 +23,13 @@ from fixtures.core.arithmetic import (
     onnx_dynamic,
     torch_dynamic,
 )
+from fixtures.core.encoder import Encoder, Inputs
+from fixtures.core.family import Family, family_of
 from fixtures.harness.harness import Harness
 from fixtures.known_failures.entry import meets
 from fixtures.metrics.agreement import sqnr
 from fixtures.metrics.arrays import Float64s
-from fixtures.metrics.encoder import Encoder, Exact, Inputs
+from fixtures.metrics.encoder import Exact, read
 from fixtures.metrics.matched_filter import EVERY, Alternative, told
 from fixtures.metrics.rounding_noise import disturbed
 from fixtures.metrics.simulation import quantized_activations, quantized_weights, rounded
@@ -35,6 +37,7 @@ from fixtures.metrics.stage_bounds import Finding, Yardstick, violations
 from fixtures.metrics.stagewise import Figures
 
 ONE_OF_EACH = ("bert-base-cased", "distilbert-base-cased", "ibert-roberta-base")
+BERT: Family = family_of({"model_type": "bert"})
 SHAPES = {"f16": np.float16, "f32": np.float32}
 
 
@@ -53,7 +56,7 @@ def probes(harness: Harness) -> Inputs:
 def test_the_definition_is_the_reference(harness: Harness, model: str) -> None:
     """The suite's float64 encoder and PyTorch in float64 agree; they are independent implementations."""
     probes, reference = harness.probes(model, "tiny"), harness.reference(model, "tiny")
-    encoder = Encoder(harness.checkpoint(model, "tiny").artifact.path)
+    encoder = read(harness.checkpoint(model, "tiny").artifact.path)
     made = encoder.run(probes, Exact())
     real = probes["attention_mask"] == 1
     assert sqnr(reference["last_hidden_state"][real], made[encoder.stages[-2]][real]) > 250
@@ -102,14 +105,14 @@ def _gentle(how: Arithmetic, seed: int) -> Exact:
 
 ARITHMETICS = {
     "f32": FLOATS["f32"], "f16": FLOATS["f16"], "bf16": FLOATS["bf16"],
-    "onnx": onnx_dynamic(False, "bert"), "torch": torch_dynamic(False, "bert"),
+    "onnx": onnx_dynamic(False, BERT), "torch": torch_dynamic(False, BERT),
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def yardstick(checkpoint: Path, probes: Inputs) -> Callable[[str], Yardstick]:
     """``yardstick(name)`` returns the yardstick of one of ARITHMETICS; its bounds are computed once."""
-    return functools.cache(lambda name: Yardstick(Encoder(checkpoint), ARITHMETICS[name], probes))
+    return functools.cache(lambda name: Yardstick(read(checkpoint), ARITHMETICS[name], probes))
 
 
 @pytest.mark.parametrize("name", ARITHMETICS)
@@ -142,12 +145,10 @@ def test_another_model_is_seen_and_named(
     other, given_ = copy.copy(encoder), dict(probes)
     EVERY[kind][says](other, given_)
     states: dict[str, Float64s] = {}
-    before = None
     right = _gentle(how, 1)
     for stage in encoder.stages:
         wrong = stage.split(" ")[-1] == kind
-        before = (other if wrong else encoder).step(stage, before, given_ if wrong else probes, right)
-        states[stage] = before
+        states[stage] = (other if wrong else encoder).step(stage, states, given_ if wrong else probes, right)
     stages = [stage for stage in encoder.stages if stage.split(" ")[-1] == kind]
     named = yardstick(name).alternatives(states, stages)
     assert violations(yardstick(name).stages(states, stages)) or named, f"nothing is said of {kind}"
@@ -179,7 +180,7 @@ def test_positions_that_a_tie_moved_are_counted(probes: Inputs, yardstick: Calla
 
 def test_values_in_float32_are_no_float16(checkpoint: Path, probes: Inputs) -> None:
     """A variant that rounds only its weights to float16, and passes values in float32, is reported as more exact."""
-    encoder = Encoder(checkpoint)
+    encoder = read(checkpoint)
     yardstick = Yardstick(encoder, FLOATS["f16"], probes)
     assert yardstick.more_exact(_states(encoder, probes, FLOATS["f16"], 1)) is None
     said = yardstick.more_exact(_states(encoder, probes, Arithmetic("f16"), 1))
@@ -193,9 +194,9 @@ def test_older_libraries_quantize_otherwise() -> None:
     ONNX Runtime before 1.13 quantizes tables like weights; PyTorch before 1.13 rounds 63.5 to 64.
     """
     older, newer = {"onnxruntime": "1.8.1", "torch": "1.9.1+cpu"}, {"onnxruntime": "1.13.0", "torch": "1.13.1"}
-    assert onnx_dynamic(False, "bert", functools.partial(meets, older)).table == Weights(per_channel=False)
-    assert onnx_dynamic(False, "bert", functools.partial(meets, newer)) == onnx_dynamic(False, "bert")
+    assert onnx_dynamic(False, BERT, functools.partial(meets, older)).table == Weights(per_channel=False)
+    assert onnx_dynamic(False, BERT, functools.partial(meets, newer)) == onnx_dynamic(False, BERT)
     for has, high in ((functools.partial(meets, older), 64), (functools.partial(meets, newer), 63), (newest, 63)):
-        weights = torch_dynamic(True, "bert", has).quantized
+        weights = torch_dynamic(True, BERT, has).quantized
         assert weights is not None
         assert weights.high == high

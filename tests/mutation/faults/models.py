@@ -76,9 +76,9 @@ def _without_tanh(model: Any) -> None:
 
 
 def _without_tanh_keras() -> Patches:
-    from fixtures.backends import _keras
+    from fixtures.models.bert import Bert
 
-    yield mock.patch.dict(_keras.HEADS, {"bert": [(name, "linear") for name, _ in _keras.HEADS["bert"]]})
+    yield mock.patch.object(Bert, "head", tuple((name, "linear") for name, _ in Bert.head))
 
 
 def _windowed(mask: Any) -> Any:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fixtures.core.family import family_of
 from fixtures.core.registry import REGISTRY, Cell, Job, Lowering
-from fixtures.core.spec import Shape
 from fixtures.store.manifest import MANIFEST
 from fixtures.worker.jobs.checkpoint_files import WEIGHTS
 
@@ -88,7 +88,7 @@ class CheckpointFault(Fault):
             (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
             whole = {name: np.ascontiguousarray(array) for name, array in weights.items()}
             save_file(whole, str(folder / WEIGHTS), metadata={"format": "pt"})
-            return low.build(replace(job, checkpoint=folder, shape=Shape.of(config)))
+            return low.build(replace(job, checkpoint=folder, shape=family_of(config).shape))
 
 
 @dataclass(frozen=True, kw_only=True)
