@@ -242,7 +242,8 @@ def test_fields_that_only_the_models_code_reads_have_an_effect(worker: WorkerPro
         "share_att_key": True, "norm_rel_ebd": "layer_norm", "type_vocab_size": 0,
     }  # fmt: skip
     seeded(worker, tmp_path / "deberta", "deberta-v2", config)
-    assert brought(worker, tmp_path / "deberta", tmp_path / "out", "deberta-v2")["notes"] == []
+    made = brought(worker, tmp_path / "deberta", tmp_path / "out", "deberta-v2")
+    assert not [note for note in made["notes"] if "without effect" in note]
     assert contents(tmp_path / "out")[WEIGHTS] == contents(tmp_path / "deberta")[WEIGHTS]
     kept = json.loads((tmp_path / "out" / "config.json").read_text(encoding="utf-8"))
     assert {name: kept[name] for name in config} == config
@@ -257,7 +258,8 @@ def test_older_names_of_fields_have_an_effect(worker: WorkerProcess, tmp_path: P
     folder = seeded(worker, tmp_path / "modernbert", "modernbert", {**config, **tokens})
     older = {"global_attn_every_n_layers": 2, "global_rope_theta": 5000.0, "local_rope_theta": 100.0}
     update(folder / "config.json", layer_types=None, rope_parameters=None, **older)
-    assert brought(worker, folder, tmp_path / "out", "modernbert")["notes"] == []
+    made = brought(worker, folder, tmp_path / "out", "modernbert")
+    assert not [note for note in made["notes"] if "without effect" in note]
     kept = json.loads((tmp_path / "out" / "config.json").read_text(encoding="utf-8"))
     assert kept["layer_types"] == ["full_attention", "sliding_attention"] * 2
     assert {kind: rope["rope_theta"] for kind, rope in kept["rope_parameters"].items()} == {
