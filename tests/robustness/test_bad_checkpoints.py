@@ -28,6 +28,8 @@ from tests.support.nested import run
 
 FAMILIES = ("bert", "distilbert", "ibert")
 QUALITY = ("bench/test_quality.py", "--backends=pytorch", "--precisions=f32", "--no-fine-tune")
+#: What the suite says of a folder from which everything is read as it is written.
+AS_IT_IS: dict[str, Any] = {"notes": [], "exchanged": False}
 #: Folders that the suite accepts.
 STORED = {WEIGHTS, "config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json"}
 GOOD = (
@@ -229,7 +231,7 @@ def test_a_pickle_of_the_hub_is_read_as_weights_and_never_run(worker: WorkerProc
     home = worker.log.parent
     for name in ("pickle", "malicious"):
         shutil.copytree(folders / name, cached(home, "model", f"someone/{name}"), dirs_exist_ok=True)
-    assert job(worker, "hub", tmp_path / "good", hub_id="someone/pickle") == {"trained_head": True, "labels": 2}
+    assert job(worker, "hub", tmp_path / "good", hub_id="someone/pickle") == {**AS_IT_IS, "trained_head": True, "labels": 2}
     assert (tmp_path / "good" / WEIGHTS).exists()
     assert not (tmp_path / "good" / PICKLE).exists()
     with pytest.raises(RemoteError) as refused:
@@ -242,7 +244,8 @@ def test_folders_of_every_kind_are_brought_into_the_store(worker: WorkerProcess,
     """Each folder becomes one file of safetensors in float32 and a tokenizer; no other file is copied."""
     for name in GOOD:
         made = job(worker, "copy", tmp_path / name, source=str(folders / name))
-        assert made == {"trained_head": name != "encoder-only", "labels": 3 if name == "three-labels" else 2}, name
+        expected = {"trained_head": name != "encoder-only", "labels": 3 if name == "three-labels" else 2}
+        assert made == {**AS_IT_IS, **expected}, name
         assert {path.name for path in (tmp_path / name).iterdir()} <= STORED, name
         length = int.from_bytes((tmp_path / name / WEIGHTS).read_bytes()[:8], "little")
         header = json.loads((tmp_path / name / WEIGHTS).read_bytes()[8 : 8 + length])
@@ -269,14 +272,17 @@ def test_a_folder_with_everything_unusual_goes_through_the_suite(folders: Path, 
 
 
 def test_what_the_terminal_shows_is_a_sentence(folders: Path, settings: Settings, tmp_path: Path) -> None:
-    """The terminal shows one sentence and no traceback, at the start of the run or in the test that needs a worker process."""
+    """The terminal shows one sentence and no traceback: at the start of the run, or with -q in the test that needs weights."""
     store = f"--artifacts={tmp_path}"
     early = run(*QUALITY, f"--checkpoint=mine={folders / 'pickle'}", store)
     assert early.returncode == 4
     folder = folders / "pickle"
     assert early.stderr.startswith(f"ERROR: --checkpoint mine={folder}: {folder} has its weights in a pickle")
     assert early.stderr.strip().count("\n") == 0, early.stderr
-    late = run(*QUALITY, f"--checkpoint=mine={folders / 'nan'}", store, "-k", "agreement")
+    seen = run(*QUALITY, f"--checkpoint=mine={folders / 'nan'}", store)
+    assert seen.returncode == 4
+    assert re.match(r"ERROR: --checkpoint mine=\S+: no weights can be had from it \(\S+ has weights that are NaN", seen.stderr)
+    late = run("-q", *QUALITY, f"--checkpoint=mine={folders / 'nan'}", store, "-k", "agreement")
     assert late.returncode == 1
     assert re.search(
         r"(?m)^E +SuiteError: --checkpoint mine=\S+: no weights can be had from it \(\S+ has weights that are NaN or inf",

@@ -40,8 +40,8 @@ BAD: dict[str, tuple[bytes | str, str]] = {
     "blank sentence": (row_17("1\t3\t4\t  \tTwo ."), "line 17: #1 String is empty"),
     "Latin-1": (row_17("1\t3\t4\tCaf\xe9 .\tTwo .").encode("latin-1"), "line 17: byte "),
     "UTF-16": ("\n".join([HEADER, *GOOD]).encode("utf-16"), "line 1: byte 0 is not UTF-8"),
-    "other header": (row_17("").replace("Quality", "label"), "line 1: there is no column 'Quality'; the header has 'label'"),
-    "no header": ("\n".join(GOOD), "line 1: there is no column '#1 String'"),
+    "other header": (row_17("").replace("Quality", "rank"), "line 1: there is no column 'Quality'; the header has 'rank'"),
+    "no header and no label": ("\n".join(row[1:] for row in GOOD), "line 1: there is no column '#1 String'"),
 }  # fmt: skip
 
 
