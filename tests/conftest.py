@@ -75,9 +75,10 @@ def _dev_only(mrpc: Path | None, folder: Path) -> list[str]:
     """The option ``--mrpc`` for a folder with links to the files of ``mrpc``, without its test pairs: they take minutes."""
     if mrpc is None:
         return []
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     for name in FILES:
-        (folder / name).symlink_to(mrpc / name)
+        if not (folder / name).exists():
+            (folder / name).symlink_to(mrpc / name)
     return [f"--mrpc={folder}"]
 
 
