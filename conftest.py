@@ -1,3 +1,3 @@
-"""Names the plugins of Encoder Parity; nothing else."""
+"""Registers the pytest plugins of Encoder Parity."""
 
-pytest_plugins = ["fixtures.plugin", "fixtures.provide", "fixtures.reporting"]
+pytest_plugins = ["fixtures.pytest_plugin.hooks", "fixtures.pytest_plugin.fixtures", "fixtures.pytest_plugin.terminal"]

@@ -1,8 +1,9 @@
-"""How often each word is said of accuracy, on simulated answers: the table of docs/accuracy.md.
+"""Counts how often each verdict on accuracy is given, on simulated predictions: the table of docs/accuracy.md.
 
     python -m bench.accuracy_characteristics [EVALUATIONS]
 
-EVALUATIONS (2000) is their number for each row of the table; shares are in per cent, with Clopper's and Pearson's 95 % limits.
+EVALUATIONS (2000) is the number of simulated evaluations for each row of the table; shares are in per cent, with 95 %
+Clopper-Pearson limits.
 """
 
 from __future__ import annotations
@@ -14,22 +15,26 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.operating_characteristics import number, per_cent
-from fixtures.accuracy import HOLDS, LOSES, MARGIN, word
-from fixtures.tabular import Column, Table
+from fixtures.metrics.accuracy import HOLDS, LOSES, word
+from fixtures.options.comparison import MARGIN
+from fixtures.report.table import Column, Table
 
 SEED = 2026
-#: PyTorch f32's accuracy, near what the default model has on MRPC.
+#: PyTorch f32's accuracy, close to the default model's on MRPC.
 ACCURACY = 0.83
-#: The share of rows that become wrong and that of those that become right where nothing is lost: int8 flips 2 to 3 % of MRPC.
+#: If nothing is lost, this share of rows becomes wrong and the same share becomes right: int8 flips 2 to 3 % of MRPC.
 CHANGED = 0.0125
 #: True losses, as shares of rows; the second is the margin itself.
 LOSSES = (0.0, MARGIN * ACCURACY, 0.01, 0.02, 0.03)
-#: The stand-in's dev pairs, MRPC's, its test pairs, and what would be plenty.
+#: Numbers of rows: the stand-in's dev pairs, MRPC's dev pairs, MRPC's test pairs, and a large number.
 ROWS = (240, 408, 1725, 10_000)
 
 
 def words(loss: float, rows: int, evaluations: int, changed: float = CHANGED, seed: int = SEED) -> list[str]:
-    """What is said each time where ``loss`` is lost on top of ``changed`` each way; the margin is that of the rows drawn."""
+    """The verdict of each evaluation if ``changed + loss`` of the rows become wrong and ``changed`` become right.
+
+    The margin is a share of the baseline's accuracy on the rows drawn.
+    """
     worse, better = changed + loss, changed
     kinds = [worse, better, ACCURACY - worse, 1 - ACCURACY - better]
     drawn = np.random.default_rng([seed, rows, round(1e5 * loss)]).multinomial(rows, kinds, evaluations)
@@ -37,7 +42,7 @@ def words(loss: float, rows: int, evaluations: int, changed: float = CHANGED, se
 
 
 def row(loss: float, rows: int, evaluations: int) -> dict[str, object]:
-    """A row of the table."""
+    """One row of the table: the shares of the three verdicts."""
     said = words(loss, rows, evaluations)
     neither = len(said) - said.count(HOLDS) - said.count(LOSES)
     return {

@@ -1,4 +1,4 @@
-"""``python -m bench.graphs VARIANT``: the graph that a variant's artifact holds, in Netron; nothing leaves this machine."""
+"""``python -m bench.graphs VARIANT`` shows the graph in a variant's artifact in Netron; nothing leaves this machine."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import sys
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-from fixtures.errors import SuiteError, one_line
-from fixtures.integrity import MANIFEST, damage
-from fixtures.paths import place
-from fixtures.store import default_root
+from fixtures.core.errors import SuiteError, one_line
+from fixtures.options.paths import place
+from fixtures.store.manifest import MANIFEST, damage
+from fixtures.store.store import default_root
 
-#: Formats with a graph that Netron draws: ONNX, TFLite, TorchScript.
+#: Suffixes of the formats that Netron draws: ONNX, TFLite and TorchScript.
 GRAPHS = (".onnx", ".tflite", ".pt")
 LOOPBACK = "127.0.0.1"
 
 
 def graph(root: Path, variant: str) -> Path:
-    """The graph in the artifact of ``variant`` that was used last; SuiteError says what to do where there is none."""
+    """The graph file in the most recently used artifact of ``variant``; SuiteError says what to do if there is none."""
     built: dict[str, list[Path]] = {}
     for folder in root.glob("*-*"):
         if (match := re.fullmatch(r"(.+)-[0-9a-f]{16}", folder.name)) and (folder / MANIFEST).is_file():
@@ -41,15 +41,15 @@ def graph(root: Path, variant: str) -> Path:
 
 
 def stay_here() -> None:
-    """Make Netron's page keep to this machine: it would ask a third party for the reader's country and report usage to another.
+    """Keep Netron's page from contacting other hosts: it would ask one for the reader's country and report usage to another.
 
-    Its handler has no public way to a header; a test looks whether anything leaves.
+    Netron has no public way to add a header, so this replaces a method of its handler; a test checks that nothing leaves.
     """
     from netron import server
 
     def end_headers(self: BaseHTTPRequestHandler) -> None:
         self.send_header("Content-Security-Policy", "connect-src 'self'; form-action 'none'")
-        self.send_header("Set-Cookie", "consent=0; SameSite=Strict")  # with nothing reported there is nothing to agree to
+        self.send_header("Set-Cookie", "consent=0; SameSite=Strict")  # answers the consent dialog: nothing is reported
         BaseHTTPRequestHandler.end_headers(self)
 
     server._HTTPRequestHandler.end_headers = end_headers
@@ -62,7 +62,7 @@ def _port(text: str) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0 when it is ended with Ctrl-C, or 2 after one sentence that says what is wrong."""
+    """Serve the graph until Ctrl-C and return 0, or print one sentence that says what is wrong and return 2."""
     parser = argparse.ArgumentParser(prog="python -m bench.graphs", description=__doc__)
     parser.add_argument("variant", help="as in the table, such as minilm-l6-onnxruntime_fused-int8_dynamic")
     parser.add_argument("--artifacts", default=default_root(), metavar="DIR", help="where artifacts are kept")

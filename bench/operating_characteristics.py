@@ -1,9 +1,11 @@
-"""How often a comparison is wrong, and what it sees, on simulated machines: the tables of docs/measuring.md.
+"""Counts how often comparisons are wrong and which slow-downs they detect, on simulated machines.
+
+It prints the tables of docs/measuring.md:
 
     python -m bench.operating_characteristics [COMPARISONS]
 
-COMPARISONS (2000) is their number for each cell; with 2000 it takes about six minutes on two cores. Shares are in per cent,
-with Clopper's and Pearson's 95 % limits.
+COMPARISONS (2000) is the number of comparisons for each cell; 2000 take about six minutes on two cores. Shares are in per
+cent, with 95 % Clopper-Pearson limits.
 """
 
 from __future__ import annotations
@@ -17,21 +19,21 @@ from typing import Any
 import numpy as np
 
 from bench.simulated import WORLDS, Logs, Machine, World, comparisons, resonating, stopped
-from fixtures import exact
-from fixtures.gate import NOT_SLOWER, SLOWER, judge
-from fixtures.ratio import CONFIDENCE, Ratio, independent
-from fixtures.stopping import LEVEL, LOOKS, Stop, few, judged, narrow
-from fixtures.tabular import Column, Table, identity
-from fixtures.visits import VISITS
+from fixtures.metrics import binomial
+from fixtures.metrics.intervals import CONFIDENCE, Ratio, welch_interval
+from fixtures.report.table import Column, Table, identity
+from fixtures.timing.gate import NOT_SLOWER, SLOWER, judge
+from fixtures.timing.stopping import LEVEL, LOOKS, Stop, few, judged, narrow
+from fixtures.timing.visits import VISITS
 
 GATES = (0.01, 0.02, 0.05)
 SEED = 2026
 
 
 def spent(looks: Sequence[int], level: float, samples: int, seed: int) -> float:
-    """The share of ``samples`` normal samples in which Student's t, at one of ``looks``, exceeds its quantile of ``level``.
+    """The share of ``samples`` normal samples in which Student's t, at any of ``looks``, exceeds its quantile of ``level``.
 
-    It depends on neither mean nor variance: the error that looks of this level spend on one side, whatever is compared.
+    This is the total error of these looks on one side. It does not depend on the mean or variance of what is compared.
     """
     import scipy.special
 
@@ -45,30 +47,32 @@ def spent(looks: Sequence[int], level: float, samples: int, seed: int) -> float:
 
 
 def words(logs: Logs, slow_down: float, gate: float) -> dict[str, Any]:
-    """What a gate says of comparisons in which the second side is slower by ``slow_down``: how often each word, how often the
-    interval holds the truth, and the pairs that it took."""
+    """Counts of a gate's verdicts over comparisons in which the second side is slower by ``slow_down``.
+
+    Also how often the interval covers the truth, and the mean number of pairs of processes.
+    """
     stop = judged(gate)
     found = [stopped(row, slow_down, stop) for row in logs]
-    said = [judge(one.ratio, gate, one.unstable, one.quiet).word for one in found]
+    said = [judge(one.ratio, gate, one.unstable, one.clean).word for one in found]
     return {
         "n": len(logs), SLOWER: said.count(SLOWER), NOT_SLOWER: said.count(NOT_SLOWER),
-        "covered": covered((one.ratio for one in found), slow_down), "pairs": float(np.mean([one.quiet for one in found])),
+        "covered": covered((one.ratio for one in found), slow_down), "pairs": float(np.mean([one.clean for one in found])),
     }  # fmt: skip
 
 
 def covered(ratios: Iterable[Ratio], slow_down: float) -> int:
-    """How many intervals hold the truth."""
+    """The number of intervals that cover the true ratio, ``1 + slow_down``."""
     return sum(ratio.low <= 1 + slow_down <= ratio.high for ratio in ratios)
 
 
 def per_cent(count: int, of: int) -> str:
-    """A share with its exact limits."""
-    found = exact.share(count, of)
+    """The share ``count / of`` in per cent, with its exact limits."""
+    found = binomial.share(count, of)
     return f"{100 * found.estimate:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
 
 
 def gated(name: str, logs: Logs) -> dict[str, dict[str, Any]]:
-    """Rows of the gate's table for a world."""
+    """The rows of the gate's table for one world."""
     rows = {}
     for gate in GATES:
         none, edge, twice = (words(logs, slow_down, gate) for slow_down in (0.0, gate, 2 * gate))
@@ -90,12 +94,12 @@ GATED = (
 
 
 def others(name: str, world: World, logs: Logs) -> dict[str, dict[str, Any]]:
-    """Rows for the modes without a gate: ``--within``, a claim (is it 1.25 times as fast?), a stored run."""
+    """The rows for the modes without a gate: ``--ci-width``, a claim (1.25 times as fast), and a stored run."""
     within, claim = narrow(0.01), few(lambda ratio: ratio.low > 1.25 or ratio.high < 1.25)
     stored = [recorded(world, seed) for seed in range(len(logs))]
     rows = {}
     for mode, found in (
-        ("--within 1%", ended(logs, 0.0, within)), ("a claim of 1.25, true 1.3", ended(logs, 0.3, claim)),
+        ("--ci-width 1%", ended(logs, 0.0, within)), ("a claim of 1.25, true 1.3", ended(logs, 0.3, claim)),
         ("a stored run", stored),
     ):  # fmt: skip
         truth = 0.3 if "claim" in mode else 0.0
@@ -116,39 +120,42 @@ OTHERS = (
 
 
 def ended(logs: Logs, slow_down: float, stop: Stop) -> list[tuple[Ratio, int]]:
-    """Ratio and pairs of every comparison."""
+    """The ratio and the number of pairs of processes of every comparison, when ``stop`` ends it."""
     found = (stopped(row, slow_down, stop) for row in logs)
-    return [(one.ratio, one.quiet) for one in found]
+    return [(one.ratio, one.clean) for one in found]
 
 
 def recorded(world: World, seed: int) -> tuple[Ratio, int]:
-    """A variant in units of another now, over the same then, between equals: visits then, pairs of processes now."""
+    """The ratio of a comparison with a stored run between two equal variants, and its number of pairs of processes.
+
+    The ratio of the two variants now, from pairs of processes, is divided by their ratio then, from visits.
+    """
     then = Machine(world, np.random.default_rng([SEED, seed, 1]))
     now = Machine(world, np.random.default_rng([SEED, seed, 2]))
     first, second = zip(*((then.visit(), then.visit()) for _ in range(VISITS)), strict=True)
-    before = independent(first, second)
-    stop = Stop((3, 4, 6), 1 - 2 * LEVEL, lambda ratio, pairs: ratio.over(before).high <= 1.05 or ratio.over(before).low > 1.05)
+    before = welch_interval(first, second)
+    stop = Stop((3, 4, 6), 1 - 2 * LEVEL, lambda ratio, pairs: (ratio / before).high <= 1.05 or (ratio / before).low > 1.05)
     live = stopped(np.array(now.pairs(6)), 0.0, stop)
-    return live.ratio.over(before), live.quiet
+    return live.ratio / before, live.clean
 
 
 def beside(jitter: bool, number: int, stop: Stop) -> str:
-    """How often equals are called slower at ``--gate 0%`` beside a neighbour of period 0.5 s."""
+    """The share of equals called slower at ``--fail-if-slower 0%``, on a machine with another load of period 0.5 s."""
     generator = np.random.default_rng(SEED)
     logs = (np.array(resonating(generator, jitter).pairs(stop.looks[-1])) for _ in range(number))
     return per_cent(
-        sum(judge((one := stopped(row, 0.0, stop)).ratio, 0.0, None, one.quiet).word == SLOWER for row in logs), number
+        sum(judge((one := stopped(row, 0.0, stop)).ratio, 0.0, None, one.clean).word == SLOWER for row in logs), number
     )
 
 
 def world_rows(name: str, number: int) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
-    """Both tables' rows of a world."""
+    """The rows of both tables for one world."""
     logs = comparisons(WORLDS[name], number, SEED)
     return gated(name, logs), others(name, WORLDS[name], logs)
 
 
 def number(text: str) -> int:
-    """How many cases a command is asked for."""
+    """The number of cases in a command's argument."""
     if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) < 10**8):
         raise argparse.ArgumentTypeError(f"{text[:80]!r} is no number of comparisons: give 1 or more")
     return int(text)
@@ -164,7 +171,7 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"looks {LOOKS}, {LEVEL:.2%} each: {spent(LOOKS, LEVEL, 400_000, SEED):.2%} spent on each side\n")
     print(Table({k: v for gates, _ in found for k, v in gates.items()}, GATED), end="\n\n")
     print(Table({k: v for _, modes in found for k, v in modes.items()}, OTHERS), end="\n\n")
-    print("beside a neighbour of period 0.5 s, equals called slower at --gate 0%, per cent:")
+    print("beside a neighbour of period 0.5 s, equals called slower at --fail-if-slower 0%, per cent:")
     for name, jitter in (("turns and order fixed", False), ("random", True)):
         six = Stop((6,), CONFIDENCE, lambda ratio, pairs: True)
         print(f"{name}: six pairs, 95 % {beside(jitter, asked, six)}; looks {beside(jitter, asked, judged(0.0))}")

@@ -1,4 +1,7 @@
-"""``python -m bench.report RUN.json [OTHER.json or FOLDER ...] -o DIR``: a page of one run, several machines, or a history."""
+"""``python -m bench.report RUN.json [OTHER.json or FOLDER ...] -o DIR`` writes the report's page.
+
+The page shows one run, runs of several machines, or a history.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from fixtures.errors import SuiteError, one_line
-from fixtures.page import runs, write
+from fixtures.core.errors import SuiteError, one_line
+from fixtures.report.html import runs, write
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0, or 2 after one sentence that says what is wrong."""
+    """Write the page and return 0, or print one sentence that says what is wrong and return 2."""
     parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN.json", help="files of --benchmark-json, or folders of them")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where index.html goes")

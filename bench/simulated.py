@@ -1,7 +1,7 @@
-"""Machines that are only a clock and random numbers: what a comparison says of them can be counted by thousands.
+"""Simulates machines by a clock and random numbers, so that thousands of comparisons can be counted.
 
-The turns, pairs and verdicts are the suite's own (``fixtures.paired``, ``fixtures.stopping``); simulated is how long an
-inference takes. No time passes, and every figure comes from a seed.
+Turns, pairs and verdicts are computed by the suite's own code (``fixtures.timing.interleaved``, ``fixtures.timing.stopping``);
+the duration of an inference is simulated. No time passes, and every figure comes from a seed.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from itertools import cycle, repeat
 import numpy as np
 import numpy.typing as npt
 
-from fixtures.isolation import Block
-from fixtures.paired import (
+from fixtures.harness.session import Block
+from fixtures.timing.interleaved import (
     DISCARD,
     JITTER,
     TURN_ROUNDS,
@@ -28,46 +28,46 @@ from fixtures.paired import (
     orders,
     replicate,
 )
-from fixtures.stopping import LOOKS, Stop
+from fixtures.timing.stopping import LOOKS, Stop
 
 Logs = npt.NDArray[np.float64]
 Generator = np.random.Generator
 QUIET = {"cpus": 2.0, "queued": 0.0, "foreign": 0.0, "steal": 0.0, "throttled": 0.0, "heated": 0.0}
-#: Standard deviation of a round's log, and of every twentieth round half as much again.
+#: Standard deviation of the log of a round's time; a share OUTLIERS of rounds takes OUTLIER times as long.
 ROUND_NOISE, OUTLIERS, OUTLIER = 0.03, 0.05, 1.5
-#: Standard deviation of a process's luck: 1.3 % between pairs, as between pairs of processes of ONNX Runtime on one machine.
+#: Standard deviation of the log of a process's factor: 1.3 % between pairs, as measured for ONNX Runtime on one machine.
 LUCK = 0.009
-#: Seconds of one inference, and of opening a pair of processes, which differ from comparison to comparison.
+#: Ranges of the seconds of one inference and of opening a pair of processes; each comparison draws its own.
 INFERENCE, LAUNCH = (0.003, 0.012), (0.6, 1.6)
 
 
 def lucky(generator: Generator) -> float:
-    """By what factor a process is slow for all its life: a little, normal on a log scale."""
+    """The factor by which a process is slower for all its life: close to 1, normal on a log scale."""
     return float(generator.lognormal(0, LUCK))
 
 
 def skewed(generator: Generator) -> float:
-    """Most are quick, some 2 % or 6 % slower (exponential)."""
+    """A process's factor: most are fast, some are 2 % or 6 % slower (exponential)."""
     return math.exp(generator.exponential(0.02))
 
 
 def two_modes(generator: Generator) -> float:
-    """One half takes 1.3 times as long as the other: TFLite f32, 17.9 or 23.4 ms by process, on an AMD EPYC."""
+    """A process's factor: half of them take 1.3 times as long, like TFLite f32 on an AMD EPYC (17.9 or 23.4 ms)."""
     return lucky(generator) * (1.3 if generator.random() < 0.5 else 1.0)
 
 
 def rarely_slow(generator: Generator) -> float:
-    """One of twelve takes 1.65 times as long: ONNX Runtime int8, 7.4 to 7.9 ms and once 12.97, on the same machine."""
+    """A process's factor: one of twelve takes 1.65 times as long, like ONNX Runtime int8 (7.4 to 7.9 ms, once 12.97 ms)."""
     return lucky(generator) * (1.65 if generator.random() < 1 / 12 else 1.0)
 
 
 def steady(generator: Generator) -> Callable[[float], float]:
-    """By what factor the machine is slow at a time: never."""
+    """The factor by which the machine is slower at a time: always 1."""
     return lambda now: 1.0
 
 
 def drifting(generator: Generator) -> Callable[[float], float]:
-    """An autoregression of first order: 3 %, with a correlation that falls to 1/e in 5 s."""
+    """The machine's factor is a first-order autoregression: 3 %, with a correlation that falls to 1/e in 5 s."""
     step, keep = 0.1, math.exp(-0.1 / 5)
     state, until = 0.0, 0.0
 
@@ -82,7 +82,7 @@ def drifting(generator: Generator) -> Callable[[float], float]:
 
 
 def switching(slow: float, dwell: float, apart: float) -> Callable[[Generator], Callable[[float], float]]:
-    """``slow`` for ``dwell`` seconds, not for ``apart`` (means; exponential)."""
+    """The machine's factor is ``slow`` for ``dwell`` seconds, then 1 for ``apart`` seconds (means; exponential)."""
 
     def make(generator: Generator) -> Callable[[float], float]:
         now_slow, until = False, generator.exponential(apart)
@@ -100,13 +100,13 @@ def switching(slow: float, dwell: float, apart: float) -> Callable[[Generator], 
 
 
 def beside_a_neighbour(generator: Generator) -> Callable[[float], float]:
-    """1.2 times as slow for 0.2 s of every 0.5, for the sake of something that the kernel's counters do not show."""
+    """The machine is 1.2 times as slow for 0.2 s of every 0.5 s, because of a load that the kernel's counters do not show."""
     return lambda now: 1.2 if now % 0.5 < 0.2 else 1.0
 
 
 @dataclass(frozen=True)
 class World:
-    """What processes are like, and what the machine does meanwhile."""
+    """The kind of processes (``luck``) and the behaviour of the machine over time (``machine``)."""
 
     luck: Callable[[Generator], float] = lucky
     machine: Callable[[Generator], Callable[[float], float]] = steady
@@ -125,9 +125,9 @@ WORLDS = {
 
 
 class Machine:
-    """A machine of a world, at a time; without ``jitter`` turns and pauses have a fixed length, and sides a fixed order.
+    """A simulated machine with its clock; without ``jitter``, turns and pauses have fixed lengths and sides a fixed order.
 
-    ``inference`` and ``launch``: seconds of one inference, and of opening a pair of processes.
+    ``inference`` and ``launch`` are the seconds of one inference and of opening a pair of processes.
     """
 
     def __init__(self, world: World, generator: Generator, jitter: bool = True) -> None:
@@ -137,14 +137,14 @@ class Machine:
         self.inference, self.launch = float(generator.uniform(*INFERENCE)), float(generator.uniform(*LAUNCH))
 
     def rest(self, seconds: float, jitter: float) -> None:
-        """Let time pass."""
+        """Advance the clock by ``seconds`` and a random time up to ``jitter``."""
         self.now += seconds + self._random(jitter)
 
     def _random(self, most: float) -> float:
         return float(self.generator.uniform(0, most)) if self.jitter else 0.0
 
     def turn(self) -> Turn:
-        """What a new process does in a turn."""
+        """A function that simulates one turn of a new process."""
         inference = self.inference * self.world.luck(self.generator)
 
         def measure() -> Block:
@@ -162,7 +162,7 @@ class Machine:
         return measure
 
     def pairs(self, number: int) -> list[float]:
-        """The log ratio of each of a comparison's pairs of processes, of equals."""
+        """The log ratios of ``number`` pairs of processes in a comparison of equals."""
         order = orders(self.generator) if self.jitter else cycle((False, True))
         found = []
         for swap, _ in zip(order, range(number), strict=False):
@@ -171,27 +171,30 @@ class Machine:
         return found
 
     def visit(self) -> float:
-        """The log of the median of a process that runs alone, for ten turns."""
+        """The log of the median round of a process that runs alone for ten turns."""
         self.now += 2.0
         turn = self.turn()
         return math.log(statistics.median(seconds for _ in range(10) for seconds in turn().seconds))
 
 
 def resonating(generator: Generator, jitter: bool) -> Machine:
-    """A machine with a neighbour of period 0.5 s, on which fixed turns have that rhythm and pairs of processes begin half a
-    period apart: the worst that was found among inferences of 3 to 12 ms and launches of 0.4 to 0.8 s."""
+    """A machine with another load of period 0.5 s, with which fixed turns are in resonance.
+
+    Pairs of processes begin half a period apart. It is the worst case that was found among inferences of 3 to 12 ms and
+    launches of 0.4 to 0.8 s.
+    """
     machine = Machine(WORLDS["neighbour, 0.5 s"], generator, jitter)
     machine.inference, machine.launch = 0.006, 0.45
     return machine
 
 
 def comparisons(world: World, number: int, seed: int, most: int = LOOKS[-1], jitter: bool = True) -> Logs:
-    """[number, most] log ratios: one row a comparison of equals, which lasts ``most`` pairs if nobody stops it."""
+    """Log ratios [number, most]: each row is a comparison of equals with ``most`` pairs of processes."""
     generator = np.random.default_rng(seed)
     return np.array([Machine(world, generator, jitter).pairs(most) for _ in range(number)])
 
 
 def stopped(logs: Logs, slow_down: float, stop: Stop) -> Comparison:
-    """What :func:`fixtures.paired.replicate` makes of a comparison's pairs where the second side is slower by ``slow_down``."""
+    """The comparison by :func:`fixtures.timing.interleaved.replicate` of pairs whose second side is slower by ``slow_down``."""
     each = iter(logs + math.log1p(slow_down))
     return replicate(lambda swap: Pair([float(next(each))]), stop, math.inf)

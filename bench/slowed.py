@@ -1,6 +1,6 @@
-"""ONNX Runtime with work added to every inference: a slow-down of a known size, for proving the gate.
+"""A backend that runs ONNX Runtime and adds work to every inference: a known slow-down, to test the gate.
 
-A backend like any other, for ``ENCODER_PARITY_PLUGINS=bench.slowed``; ``meta["extra_seconds"]`` says how much it adds.
+``ENCODER_PARITY_PLUGINS=bench.slowed`` registers it; ``meta["extra_seconds"]`` is the time that it adds.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.backends._onnx import OnnxRuntimeSession
-from fixtures.registry import backend
-from fixtures.spec import Shape
+from fixtures.core.registry import backend
+from fixtures.core.spec import Shape
 
 
 @backend

@@ -1,4 +1,4 @@
-"""Every variant against OTHER, both alive at the same time and taking turns; with ``--gate``, the regression gate."""
+"""Compares the latency of every variant with that of ``--compare``'s baseline; with ``--fail-if-slower``, the gate."""
 
 from __future__ import annotations
 
@@ -7,61 +7,66 @@ from typing import Any
 
 import pytest
 
-from fixtures.against import Against, Result
-from fixtures.conditions import in_a_word
-from fixtures.gate import IDENTICAL, SANITY, SLOWER, Verdict, doubt
-from fixtures.settings import Settings
-from fixtures.spec import Variant
-from fixtures.workshop import Workshop
+from fixtures.comparisons.comparison import Baseline, Result
+from fixtures.core.spec import Variant
+from fixtures.harness.harness import Harness
+from fixtures.options.settings import Settings
+from fixtures.report.tables.gate import SANITY
+from fixtures.timing import stopping
+from fixtures.timing.gate import IDENTICAL, SLOWER, Verdict, doubt
+from fixtures.timing.noise import in_a_word
 
-#: Why nothing was measured.
+#: The reason why identical sides are not measured.
 SAME = "identical: the same file, code and versions"
 
 
 @pytest.fixture(scope="module")
-def unsound(other: Against, settings: Settings, workshop: Workshop) -> Callable[[Variant, float], str | None]:
-    """Why no variant can be called slower in this run, or None: by OTHER beside itself, which the first variant measures."""
+def unsound(other: Baseline, settings: Settings, harness: Harness) -> Callable[[Variant, float], str | None]:
+    """A function that gives the reason why no variant can be called slower in this run, or None.
+
+    It compares the baseline with itself, once, when the first variant asks.
+    """
     said: list[str | None] = []
 
     def ask(variant: Variant, gate: float) -> str | None:
         if not said:
-            found = other.itself(variant, gate, settings.comparing.budget)
+            found = other.a_a(variant, gate, settings.comparing.budget)
             said.append(None)
             if found is not None:
                 ratio = found.ratio
                 known = {} if found.unstable else {"ratio": ratio.estimate, "low": ratio.low, "high": ratio.high}
-                workshop.store.record(SANITY, what=other.name(variant), unstable=found.unstable, **known)
-                said[0] = None if found.unstable else doubt(ratio, gate, found.quiet)
+                harness.store.record(SANITY, what=other.name(variant), unstable=found.unstable, **known)
+                said[0] = None if found.unstable else doubt(ratio, gate, found.clean)
         return said[0]
 
     return ask
 
 
 def figures(found: Result) -> dict[str, Any]:
-    """What the table shows of a comparison."""
+    """The figures of a comparison for the table."""
     ratio, measured = found.ratio, found.comparison
     row: dict[str, Any] = {"against": found.what, "gate_conditions": in_a_word(found.unstable, 0)}
     if measured is not None:
         row |= {
             "ratio": ratio.estimate, "ratio_low": ratio.low, "ratio_high": ratio.high, "processes": measured.processes,
             "rounds": measured.rounds, "compare_seconds": measured.seconds,
-            "gate_conditions": in_a_word(found.unstable, measured.retaken),
+            "gate_conditions": in_a_word(found.unstable, measured.repeated),
         }  # fmt: skip
     return row
 
 
 @pytest.mark.against
-@pytest.mark.variants(rivals=True)
-@pytest.mark.stage("latency")
+@pytest.mark.variants(compared=True)
+@pytest.mark.phase("latency")
 def test_against(
     variant: Variant,
-    other: Against,
+    other: Baseline,
     settings: Settings,
     unsound: Callable[[Variant, float], str | None],
     row: Callable[..., None],
     record_property: Callable[[str, Any], None],
 ) -> None:
-    """The ratio of the variant's time to the other's, with its 95 % interval; fails only if it is surely beyond the gate."""
+    """The variant is not surely slower than the baseline by more than the gate; records the ratio with its 95 % interval."""
     asked, gate = settings.comparing, settings.comparing.gate
     verdict = None
     if other.identical(variant):
@@ -69,7 +74,7 @@ def test_against(
         verdict = None if gate is None else Verdict(IDENTICAL, SAME)
     else:
         doubted = other.unconfirmed() or (None if gate is None else unsound(variant, gate))
-        found = other.measure(variant, asked.stop, asked.budget)
+        found = other.measure(variant, stopping.of(asked), asked.budget)
         measured = figures(found)
         verdict = None if gate is None else found.verdict(gate, doubted)
     if verdict is not None:

@@ -1,4 +1,7 @@
-"""The claims of the 2021 field notes, measured here; on request (``-m claims``). One that does not hold is a finding."""
+"""Tests the claims of the 2021 field notes on this machine, on request (``-m claims``).
+
+A claim that does not hold is a finding, not a failure.
+"""
 
 from __future__ import annotations
 
@@ -6,36 +9,36 @@ import math
 
 import pytest
 
-from fixtures.claim_check import ELSEWHERE, Checker, Finding
-from fixtures.claim_table import EVENT
-from fixtures.claims import CLAIMS, Claim
-from fixtures.failures import LATENCY
-from fixtures.plugin import known
-from fixtures.settings import Settings
-from fixtures.workshop import Workshop
+from fixtures.comparisons.claim_checker import ELSEWHERE, Checker, Finding
+from fixtures.comparisons.claims import CLAIMS, Claim
+from fixtures.harness.harness import Harness
+from fixtures.known_failures.entry import LATENCY
+from fixtures.options.settings import Settings
+from fixtures.pytest_plugin.hooks import known
+from fixtures.report.tables.claims import EVENT
 
 
 @pytest.fixture(scope="module")
-def checker(workshop: Workshop, settings: Settings, pytestconfig: pytest.Config) -> Checker:
-    """Tests claims at ``--size``, the full one by default."""
-    return Checker(workshop, settings.size or "full", lambda variant: known(pytestconfig, variant, LATENCY, "test_latency"))
+def checker(harness: Harness, settings: Settings, pytestconfig: pytest.Config) -> Checker:
+    """Tests claims at ``--size``, which is ``full`` by default."""
+    return Checker(harness, settings.size or "full", lambda variant: known(pytestconfig, variant, LATENCY, "test_latency"))
 
 
 @pytest.mark.claims
 @pytest.mark.parametrize("claim", CLAIMS, ids=[claim.id for claim in CLAIMS])
-def test_claim(claim: Claim, checker: Checker, workshop: Workshop) -> None:
-    """What the notes saw beside what this machine says; fails where a runtime breaks as nobody knows, or says no figures."""
+def test_claim(claim: Claim, checker: Checker, harness: Harness) -> None:
+    """Records what this machine says of the claim; fails if a runtime has an unknown failure or gives no valid interval."""
     found = checker.test(claim)
-    workshop.store.record(
+    harness.store.record(
         EVENT, id=claim.id, sentence=claim.sentence, figures=claim.figures, platform=claim.platform, word=found.word,
         here=found.here,
     )  # fmt: skip
-    assert (found.word == ELSEWHERE) == (claim.platform not in ("both", workshop.target.marker)), found
+    assert (found.word == ELSEWHERE) == (claim.platform not in ("both", harness.target.marker)), found
     assert sound(found), f"{claim.id}: {found.here}"
 
 
 def sound(found: Finding) -> bool:
-    """Whether every interval that a finding rests on is one: finite, and around its estimate."""
+    """True if every interval of a finding is finite and contains its estimate."""
     return all(
         math.isfinite(one.low) and math.isfinite(one.high) and one.low <= one.estimate <= one.high for one in found.intervals
     )

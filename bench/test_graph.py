@@ -1,23 +1,23 @@
-"""What every exported file is made of: its operators, and one encoder layer for the report's drawings."""
+"""Records the operators of every exported file, and one encoder layer for the report's drawings."""
 
 from __future__ import annotations
 
 import pytest
 
-from fixtures.graph import EVENT, described
-from fixtures.isolation import Session
-from fixtures.spec import Variant
-from fixtures.workshop import Workshop
+from fixtures.core.spec import Variant
+from fixtures.harness.harness import Harness
+from fixtures.harness.session import Session
+from fixtures.report.operator_graph import EVENT, described
 
 
-@pytest.mark.stage("build")
+@pytest.mark.phase("build")
 @pytest.mark.variants(drawn=True)
-def test_graph(workshop: Workshop, variant: Variant, session: Session) -> None:
-    """The second encoder layer is connected, from the hidden state that comes in to the layer norm at its end."""
+def test_graph(harness: Harness, variant: Variant, session: Session) -> None:
+    """The second encoder layer is a connected graph, from its input hidden state to its last layer norm."""
     found = described(session.graph())
     operators, edges = found["layer"]["operators"], found["layer"]["edges"]
     unused = set(range(len(operators) - 1)) - {source for source, _ in edges}
     assert operators, f"{variant.id}: no operator lies between the layer norms of two layers"
     assert -1 in {source for source, _ in edges}, f"{variant.id}: nothing takes the layer's input"
     assert not unused, f"{variant.id}: nothing takes what {[operators[i] for i in sorted(unused)]} give"
-    workshop.store.record(EVENT, variant=variant.id, **found)
+    harness.store.record(EVENT, variant=variant.id, **found)

@@ -1,4 +1,4 @@
-"""Latency over batch size, sequence length and threads, as the 2021 notes' tables have it; on request (``-m grid``)."""
+"""Measures latency by batch size, sequence length and threads, like the tables of 2021; on request (``-m grid``)."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import itertools
 
 import pytest
 
-from fixtures.conditions import measure
-from fixtures.grid import BATCHES, EVENT, LENGTHS
-from fixtures.inputs import timed
-from fixtures.isolation import Session
-from fixtures.settings import Settings
-from fixtures.spec import Variant
-from fixtures.workshop import Workshop
+from fixtures.core.spec import Variant
+from fixtures.harness.harness import Harness
+from fixtures.harness.session import Session
+from fixtures.metrics.inputs import timed
+from fixtures.options.settings import Settings
+from fixtures.report.tables.grid import BATCHES, EVENT, LENGTHS
+from fixtures.timing.noise import measure
 
 MIN_ROUNDS, MIN_SECONDS = 3, 0.5
 
 
 @pytest.mark.grid
-@pytest.mark.stage("latency")
-def test_grid(workshop: Workshop, settings: Settings, variant: Variant, session: Session) -> None:
-    """Every cell once, with one thread and with all: median of at least 3 rounds and 0.5 s."""
-    shape = "padded" if "pad_to" in workshop.artifact(variant).meta else "dynamic"
+@pytest.mark.phase("latency")
+def test_grid(harness: Harness, settings: Settings, variant: Variant, session: Session) -> None:
+    """Measures every batch size and length once, with one thread and with all: median of at least 3 rounds and 0.5 s."""
+    shape = "padded" if "pad_to" in harness.artifact(variant).meta else "dynamic"
     for threads in sorted({1, settings.threads}):
         with session.with_threads(threads):
             for batch, length in itertools.product(BATCHES, LENGTHS):
@@ -31,7 +31,7 @@ def test_grid(workshop: Workshop, settings: Settings, variant: Variant, session:
                 found = measure(session, MIN_SECONDS, MIN_ROUNDS)
                 session.confirm()
                 assert min(found.seconds) > 0, f"{variant.id}: a round of 0 s cannot be an inference"
-                workshop.store.record(
+                harness.store.record(
                     EVENT, variant=variant.id, shape=shape, threads=threads, batch=batch, sequence_length=length,
                     median_ms=found.median * 1e3, samples_per_second=batch / found.median, unstable=found.unstable,
                 )  # fmt: skip

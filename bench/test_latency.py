@@ -1,4 +1,4 @@
-"""Latency of every variant, in processes in which nothing else runs; how long they take to load, and what memory they need."""
+"""Measures the latency, load time and memory of every variant, in worker processes that run nothing else."""
 
 from __future__ import annotations
 
@@ -6,27 +6,31 @@ from collections.abc import Callable
 
 import pytest
 
-from fixtures.clock import ChildClock
-from fixtures.limit import Peaks, least_seconds
-from fixtures.registry import REGISTRY
-from fixtures.settings import Settings
-from fixtures.spec import Variant
-from fixtures.visits import VISITS, Visits
-from fixtures.workshop import Checkpoint, Workshop
+from fixtures.core.registry import REGISTRY
+from fixtures.core.spec import Variant
+from fixtures.harness.checkpoints import Checkpoint
+from fixtures.harness.harness import Harness
+from fixtures.options.settings import Settings
+from fixtures.timing.pytest_timer import ChildClock
+from fixtures.timing.roofline import Peaks, least_seconds
+from fixtures.timing.visits import VISITS, Visits
 
 
 @pytest.fixture
 def whole(variant: Variant, visits: Visits) -> None:
-    """One failure of a variant is told once."""
+    """Skips a test if an earlier visit to the variant failed, so that a failure is reported once."""
     if visits.failed(variant):
         pytest.skip(f"a visit to {variant.id} failed before")
 
 
-@pytest.mark.stage("latency")
+@pytest.mark.phase("latency")
 @pytest.mark.usefixtures("whole")
 @pytest.mark.parametrize("visit", range(1, VISITS + 1))
 def test_visit(variant: Variant, checkpoint: Checkpoint, visits: Visits, visit: int) -> None:
-    """One visit to every variant before any has the next: rounds of a fresh process after a steady warm-up."""
+    """Measures one visit; every variant has its first visit before any has its second.
+
+    A visit is rounds in a fresh process after a steady warm-up. No round is shorter than reading the weights takes.
+    """
     made = visits.take(variant, visit)[-1]
     fastest, least = min(made.found.seconds), least_seconds(checkpoint.shape, variant, made.threads)
     assert fastest >= least, (
@@ -35,11 +39,11 @@ def test_visit(variant: Variant, checkpoint: Checkpoint, visits: Visits, visit: 
     )
 
 
-@pytest.mark.stage("latency")
+@pytest.mark.phase("latency")
 @pytest.mark.usefixtures("whole")
 def test_latency(
     request: pytest.FixtureRequest,
-    workshop: Workshop,
+    harness: Harness,
     settings: Settings,
     variant: Variant,
     checkpoint: Checkpoint,
@@ -47,13 +51,16 @@ def test_latency(
     peaks: Peaks,
     row: Callable[..., None],
 ) -> None:
-    """The lowest median of the visits in ms, and how far they lie apart; p95 of all their rounds."""
-    artifact, latency = workshop.artifact(variant), visits.latency(variant)
+    """Records the lowest median of the visits, their difference, p95 of all rounds, memory and size.
+
+    Fails if the number of threads is not the one asked for, or if the latency is too short to be an inference.
+    """
+    artifact, latency = harness.artifact(variant), visits.latency(variant)
     best = latency.best
     threads = {visit.threads for visit in latency.visits}
     assert threads == {settings.threads}, f"{variant.id} ran with {threads} threads, not with {settings.threads}"
 
-    # pytest-benchmark keeps the statistics and the file: it reads a clock that goes on by what the child has measured.
+    # pytest-benchmark makes the statistics and the file: it reads a clock that advances by the times of the worker process.
     clock, rounds = ChildClock(), iter(best.found.seconds)
     request.node.add_marker(pytest.mark.benchmark(timer=clock, group=variant.subject))
     benchmark = request.getfixturevalue("benchmark")
@@ -75,8 +82,8 @@ def test_latency(
     row(**measured)
     benchmark.extra_info.update(
         variant=variant.fields(),
-        machine=workshop.target.fields(),
-        versions=workshop.runtime_versions((*REGISTRY.backends[variant.backend].packages, "numpy")),
+        machine=harness.target.fields(),
+        versions=harness.toolchain.runtime_versions((*REGISTRY.backends[variant.backend].packages, "numpy")),
         weights=checkpoint.origin,
         artifact={"key": artifact.path.name, "sha256": artifact.digest, "meta": dict(artifact.meta)},
         threads=best.threads,

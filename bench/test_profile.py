@@ -1,4 +1,4 @@
-"""Time by operator type, from each runtime's own profiler; on request (``-m profile``)."""
+"""Measures time by operator type with each runtime's own profiler, on request (``-m profile``)."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import json
 
 import pytest
 
-from fixtures.inputs import timed
-from fixtures.isolation import Session
-from fixtures.profiling import EVENT
-from fixtures.registry import REGISTRY
-from fixtures.settings import Settings
-from fixtures.spec import Variant
-from fixtures.workshop import Workshop
+from fixtures.core.registry import REGISTRY
+from fixtures.core.spec import Variant
+from fixtures.harness.harness import Harness
+from fixtures.harness.session import Session
+from fixtures.metrics.inputs import timed
+from fixtures.options.settings import Settings
+from fixtures.report.tables.profile import EVENT
 
 ROUNDS = 10
 
 
 @pytest.mark.profile
 @pytest.mark.variants(profiled=True)
-@pytest.mark.stage("latency")
-def test_profile(workshop: Workshop, settings: Settings, variant: Variant, session: Session) -> None:
-    """Milliseconds of every operator type, and a trace that opens in Perfetto."""
+@pytest.mark.phase("latency")
+def test_profile(harness: Harness, settings: Settings, variant: Variant, session: Session) -> None:
+    """Records the seconds of every operator type, and writes a trace that opens in Perfetto."""
     session.warm_up(*timed(session.shape, settings.batch, settings.seq_len))
     settings.traces.mkdir(parents=True, exist_ok=True)
     trace = settings.traces / f"{variant.id}.json"
     seconds = session.profile(ROUNDS, trace)
     assert json.loads(trace.read_text(encoding="utf-8")), f"{variant.id}: {trace} is empty"
     assert sum(seconds.values()) > 0, f"{variant.id}: the profiler saw no operator"
-    workshop.store.record(
+    harness.store.record(
         EVENT,
         variant=variant.id,
         profiler=REGISTRY.backends[variant.backend].profiler,

@@ -1,4 +1,4 @@
-"""How fast every tokenizer is, and its share of the latency from text to logits; timed inside its child process."""
+"""Measures every tokenizer's speed and its share of the latency from text to logits, inside its worker process."""
 
 from __future__ import annotations
 
@@ -11,36 +11,37 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fixtures.clock import ChildClock
-from fixtures.registry import REGISTRY
-from fixtures.report import note
-from fixtures.spec import Tokenization, Variant
-from fixtures.tokenization import Desk, Pair, TokenizerSession, differences
-from fixtures.tokenizer_table import RUNTIMES, share
-from fixtures.workshop import MAX_LENGTH, Workshop
+from fixtures.comparisons.tokenizers import Pair, TokenizerPool, TokenizerSession, differences
+from fixtures.core.registry import REGISTRY
+from fixtures.core.spec import Tokenization, Variant
+from fixtures.harness.harness import MAX_LENGTH, Harness
+from fixtures.report.results import note
+from fixtures.report.tables.tokenizers import RUNTIMES, share
+from fixtures.timing.pytest_timer import ChildClock
 
-pytestmark = pytest.mark.stage("latency")
+pytestmark = pytest.mark.phase("latency")
 MIN_ROUNDS, MIN_SECONDS = 5, 2.0
 Inference = Callable[[str, str], dict[str, float]]
 
 
 @pytest.fixture(scope="session")
-def tokenizer(tokenization: Tokenization, desk: Desk) -> TokenizerSession:
-    """The tokenizer under test, cutting pairs at the suite's usual 128 tokens."""
-    return desk.open(tokenization, MAX_LENGTH)
+def tokenizer(tokenization: Tokenization, tokenizer_pool: TokenizerPool) -> TokenizerSession:
+    """The tokenizer under test, which truncates pairs to MAX_LENGTH (128) tokens."""
+    return tokenizer_pool.open(tokenization, MAX_LENGTH)
 
 
 @pytest.fixture(scope="session")
-def inference(workshop: Workshop) -> Inference:
-    """``inference(model, size)``: mean seconds of one real pair at batch 1, unpadded, by runtime, measured once.
+def inference(harness: Harness) -> Inference:
+    """``inference(model, size)`` gives, by runtime, the mean seconds of one real pair at batch 1 without padding.
 
-    The mean over 16 pairs of the dev set at even length quantiles; each pair's median after a steady warm-up.
+    The mean is over the probes (16 pairs of the dev set at even quantiles of length); each pair contributes its median after a
+    steady warm-up. It is measured once.
     """
     known: dict[tuple[str, str], dict[str, float]] = {}
 
     def seconds(variant: Variant) -> float:
-        rows = workshop.probes(variant.model, variant.size)
-        session = workshop.open(variant)
+        rows = harness.probes(variant.model, variant.size)
+        session = harness.open(variant)
         try:
             medians = []
             for i, length in enumerate(rows["attention_mask"].sum(1)):
@@ -48,11 +49,13 @@ def inference(workshop: Workshop) -> Inference:
                 medians.append(statistics.median(session.warm_up(one)[-5:]))
             return statistics.fmean(medians)
         finally:
-            workshop.release(session)
+            harness.pool.release(session)
 
     def measure(model: str, size: str) -> dict[str, float]:
         if (model, size) not in known:
-            variants = [Variant(model, size, *cell) for cell in RUNTIMES if not workshop.absent(REGISTRY.backends[cell[0]])]
+            variants = [
+                Variant(model, size, *cell) for cell in RUNTIMES if not harness.toolchain.absent(REGISTRY.backends[cell[0]])
+            ]
             known[model, size] = {f"{v.backend}_{v.precision}": seconds(v) for v in variants}
         return known[model, size]
 
@@ -60,8 +63,8 @@ def inference(workshop: Workshop) -> Inference:
 
 
 @pytest.fixture
-def timed(request: pytest.FixtureRequest, workshop: Workshop, tokenization: Tokenization) -> Callable[..., list[float]]:
-    """``timed(run, rounds, **facts)``: seconds of every round of ``run``, which returns what the child measured."""
+def timed(request: pytest.FixtureRequest, harness: Harness, tokenization: Tokenization) -> Callable[..., list[float]]:
+    """``timed(run, rounds, **facts)`` gives the seconds of every round; ``run`` returns what the worker process measured."""
     clock = ChildClock()
     request.node.add_marker(pytest.mark.benchmark(timer=clock, group=f"{tokenization.subject} tokenizers"))
     benchmark = request.getfixturevalue("benchmark")
@@ -74,50 +77,54 @@ def timed(request: pytest.FixtureRequest, workshop: Workshop, tokenization: Toke
         packages = REGISTRY.tokenizers[tokenization.tokenizer].packages
         benchmark.extra_info.update(
             tokenization=tokenization.id, model=tokenization.model, size=tokenization.size,
-            tokenizer=tokenization.tokenizer, machine=workshop.target.fields(),
-            versions=workshop.runtime_versions(packages), threads=workshop.settings.threads, max_length=MAX_LENGTH, **facts,
+            tokenizer=tokenization.tokenizer, machine=harness.target.fields(),
+            versions=harness.toolchain.runtime_versions(packages), threads=harness.settings.threads, max_length=MAX_LENGTH,
+            **facts,
         )  # fmt: skip
-        # Under xdist pytest-benchmark measures nothing.
+        # Under xdist, pytest-benchmark measures nothing.
         return [] if benchmark.stats is None else list(benchmark.stats.stats.data)
 
     return measure
 
 
 def test_throughput(
-    workshop: Workshop,
+    harness: Harness,
     tokenization: Tokenization,
-    desk: Desk,
+    tokenizer_pool: TokenizerPool,
     tokenizer: TokenizerSession,
     vocabulary: list[str],
     pairs: dict[str, list[Pair]],
     timed: Callable[..., list[float]],
 ) -> None:
-    """Tokens a second of the whole dev set in one call, special tokens counted and padding not.
+    """Measures tokens a second for the whole dev set in one call; special tokens count, padding does not.
 
-    Threads are used where the library does so by itself. The call is warm: words that a tokenizer caches are in its cache.
+    A library uses threads if that is its default. The call is warm: a tokenizer's cache already contains the words.
     """
     dev = pairs["dev"]
     made = tokenizer.encode(dev)
     tokens = int(made["attention_mask"].sum())
-    differing = len(differences(dev, desk.reference(tokenization, MAX_LENGTH).encode(dev), made, vocabulary))
+    differing = len(differences(dev, tokenizer_pool.reference(tokenization, MAX_LENGTH).encode(dev), made, vocabulary))
     warm = statistics.median(tokenizer.time(dev) for _ in range(3))
     facts = {"pairs": len(dev), "tokens": tokens, "differing": differing, "load_ms": tokenizer.load_ms}
     seconds = timed(lambda: tokenizer.time(dev), max(MIN_ROUNDS, math.ceil(MIN_SECONDS / warm)), **facts)
     if seconds:
         facts["tokens_per_second"] = tokens / statistics.median(seconds)
-    note(workshop.store, tokenization, **facts)
+    note(harness.store, tokenization, **facts)
 
 
 def test_single_pairs(
     request: pytest.FixtureRequest,
-    workshop: Workshop,
+    harness: Harness,
     tokenization: Tokenization,
     tokenizer: TokenizerSession,
     inference: Inference,
     pairs: dict[str, list[Pair]],
     timed: Callable[..., list[float]],
 ) -> None:
-    """Microseconds of one pair at batch 1, every pair of the dev set once, and its share of tokenisation plus inference."""
+    """Measures microseconds for a single pair, once for every pair of the dev set, and the share of tokenization in latency.
+
+    The share is that of tokenization plus inference at batch 1.
+    """
     dev = pairs["dev"]
     for pair in dev[:50]:
         tokenizer.time([pair])
@@ -131,4 +138,4 @@ def test_single_pairs(
             facts[share(name)] = own / (own + other)
             facts["inference_ms"][name] = other * 1e3
     request.getfixturevalue("benchmark").extra_info.update(facts)
-    note(workshop.store, tokenization, **facts)
+    note(harness.store, tokenization, **facts)

@@ -1,10 +1,11 @@
-"""Make a Python on a CPU that this machine does not have: qemu-user, and for another architecture a userland and wheels.
+"""Make a Python that runs on an emulated CPU, with qemu-user and, for another architecture, Debian's Python and wheels.
 
     python -m scripts.emulate neoverse-n1 cortex-a72 Haswell
 
-No root, chroot or binfmt_misc: Debian's packages are downloaded with an apt state of their own and unpacked into a folder of
-the user's cache, wheels are installed beside them. Prints the path of each interpreter; what exists already is left alone.
-An emulated CPU of this machine's own architecture runs the Python that runs this script, with the packages it has.
+This needs no root, chroot or binfmt_misc: Debian's packages are downloaded with a separate apt state and unpacked into a folder
+of the user's cache, and wheels are installed there too. The script prints the path of each interpreter and does not make
+existing ones again. On an emulated CPU of this machine's architecture, the Python that runs this script is used, with its
+packages.
 """
 
 from __future__ import annotations
@@ -22,18 +23,20 @@ from pathlib import Path
 from filelock import FileLock
 from packaging.requirements import Requirement
 
-from fixtures.emulation import CPUS, ROOT, Stack
+from fixtures.options.emulation import CPUS, Stack
+from fixtures.store.source_code import ROOT
 
-#: Debian's name of an architecture.
+#: Debian's names of architectures.
 DEBIAN = {"x86_64": "amd64", "aarch64": "arm64"}
-#: The emulator needs version 10 (7.2 crashes ONNX Runtime); the userland brings the Python that the wheels are for.
+#: The Debian releases of the emulator, which must be version 10 (7.2 crashes ONNX Runtime), and of the userland, with the
+#: Python version of the wheels.
 EMULATOR, USERLAND, PYTHON = "bookworm-backports", "bookworm", "3.11"
 PACKAGES = (f"python{PYTHON}", "libstdc++6", "libgomp1")
 PLATFORMS = (*(f"manylinux_2_{minor}" for minor in range(36, 16, -1)), "manylinux2014")
 MIRROR = "ENCODER_PARITY_DEBIAN"
-#: What qemu is asked for where a CPU's name alone makes it warn of features that it lacks.
+#: qemu's model where the CPU's name alone gives warnings about features that qemu lacks.
 MODELS = {"Haswell": "Haswell,-hle,-rtm"}
-#: Another version of the suite makes another Python; one that was not asked for this long is removed then.
+#: Other versions of the suite leave other Pythons. Those that were not requested for this long are removed when one is made.
 KEPT_SECONDS = 7 * 86400.0
 
 APT = """
@@ -52,7 +55,7 @@ Acquire::Retries "3";
 Debug::NoLocking "true";
 """
 WRAPPER = """#!/bin/sh
-# Python on an emulated {cpu}. Children that it starts through sys.executable are emulated too.
+# Python on an emulated {cpu}. Worker processes that it starts through sys.executable are emulated too.
 export ENCODER_PARITY_EMULATED="{wrapper}" PYTHONPATH="{startup}${{PYTHONPATH:+:$PYTHONPATH}}"
 exec "{qemu}" -cpu {model}{root} "{python}" "$@"
 """
@@ -64,11 +67,11 @@ sys.executable = os.environ["ENCODER_PARITY_EMULATED"]
 
 
 class Failure(Exception):
-    """One sentence on what could not be done."""
+    """An emulated Python cannot be made; the text is one sentence."""
 
 
 def run(command: Sequence[str | Path], failing: str) -> str:
-    """Output of a command; Failure with its last lines if it fails."""
+    """Run a command and return its output; Failure with the last lines of its output if it fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     except FileNotFoundError:
@@ -80,7 +83,7 @@ def run(command: Sequence[str | Path], failing: str) -> str:
 
 
 def mirror() -> str:
-    """The Debian archive that this machine's apt uses, or that the environment names."""
+    """Return the Debian archive that ENCODER_PARITY_DEBIAN names, or that this machine's apt uses."""
     if named := os.environ.get(MIRROR):
         return named
     advice = f"name a mirror of Debian in {MIRROR}"
@@ -96,7 +99,7 @@ def mirror() -> str:
 
 
 class Debian:
-    """Packages of ``architecture`` and of this machine's, from an apt that keeps its state in ``place``."""
+    """Downloads packages for ``architecture`` and for this machine with an apt whose state is kept in ``place``."""
 
     def __init__(self, place: Path, architecture: str) -> None:
         self.place, self.host = place, DEBIAN[platform.machine()]
@@ -115,11 +118,11 @@ class Debian:
         run(("apt-get", "-q", "-c", self.place / "apt.conf", *arguments), f"apt-get {arguments[0]} of Debian's packages failed")
 
     def unpack_emulator(self, into: Path) -> None:
-        """qemu-user for this machine."""
+        """Unpack qemu-user for this machine."""
         self._unpack(("install", "-y", "--download-only", f"qemu-user:{self.host}"), into, "qemu-user_")
 
     def unpack_userland(self, into: Path) -> None:
-        """Python and the libraries that wheels expect, with all they depend on."""
+        """Unpack Python and the libraries that wheels expect, with all their dependencies."""
         self._unpack(("install", "-y", "--download-only", *PACKAGES), into, "")
 
     def _unpack(self, arguments: tuple[str, ...], into: Path, prefix: str) -> None:
@@ -130,7 +133,7 @@ class Debian:
 
 
 def pins(stack: Stack) -> Iterator[str]:
-    """What the stack's files name, with the versions of ``current.txt`` on its architecture where they give none."""
+    """Yield the requirements in the stack's files; those without a version get that of ``current.txt`` on its architecture."""
 
     def read(name: str) -> Iterator[Requirement]:
         for line in (ROOT / "requirements" / name).read_text(encoding="utf-8").splitlines():
@@ -146,7 +149,7 @@ def pins(stack: Stack) -> Iterator[str]:
 
 
 def install(stack: Stack, into: Path) -> None:
-    """Wheels of another architecture; pip resolves for its own, so that nothing but the pins is installed."""
+    """Install wheels of another architecture; only the pins, since pip would resolve dependencies for this machine."""
     platforms = [f"--platform={name}_{stack.architecture}" for name in PLATFORMS]
     run(
         (
@@ -159,7 +162,7 @@ def install(stack: Stack, into: Path) -> None:
 
 
 def make(stack: Stack, place: Path, final: Path) -> None:
-    """Everything under ``place``, for use from ``final``."""
+    """Make the emulator and the Pythons of ``stack`` in ``place``, a folder that will be renamed to ``final``."""
     debian = Debian(place / "apt", DEBIAN[stack.architecture])
     debian.unpack_emulator(place / "emulator")
     qemu = next((place / "emulator").rglob(f"qemu-{stack.architecture}"), None)
@@ -187,14 +190,14 @@ def make(stack: Stack, place: Path, final: Path) -> None:
 
 
 def check(cpu: str, interpreter: Path) -> None:
-    """That the new Python runs and is on the right architecture."""
+    """Raise Failure unless the new Python runs, on the right architecture."""
     found = run((interpreter, "-c", "import platform, numpy; print(platform.machine())"), f"Python on {cpu} does not run")
     if found.strip() != CPUS[cpu].architecture:
         raise Failure(f"Python on {cpu} says that it is on {found.strip()}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; 1 and one sentence if something is not to be had."""
+    """Run the command line; return 1 and print one sentence if a Python cannot be made."""
     parser = argparse.ArgumentParser(prog="python -m scripts.emulate", description=__doc__.split("\n")[0])
     parser.add_argument("cpus", nargs="+", metavar="CPU", choices=CPUS, help=", ".join(CPUS))
     cpus = parser.parse_args(arguments).cpus
@@ -210,7 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def ensure(stack: Stack) -> None:
-    """The folder of ``stack``, made now if it is not there; never half-made."""
+    """Make the folder of ``stack`` if it does not exist; an incomplete one is removed."""
     if platform.system() != "Linux" or platform.machine() not in DEBIAN:
         raise Failure(f"qemu-user is for Linux on {' or '.join(DEBIAN)}; this is {platform.system()} on {platform.machine()}")
     final = stack.folder

@@ -1,8 +1,8 @@
-"""The suite many times over, in random order: ``python -m tests.soak --times 20 -- tests -n 2``. What flakes, and what leaks?
+"""Runs the suite repeatedly in random order to find flaky tests and leaks.
 
-Every run is a pytest of its own with another seed for the order, which stands for ``{seed}`` in its arguments too. While it
-runs its processes are looked at twice a second; when it is over none may be left, nor a file in the store's ``tmp`` and
-``runs``, nor a lock that is held.
+``python -m tests.soak --times 20 -- tests -n 2`` does 20 runs of ``pytest tests -n 2``. Every run is a separate pytest process
+with another seed for the order; ``{seed}`` in its arguments is replaced with the seed. During a run, its processes are sampled
+twice a second. After a run, no process, no file in the store's ``tmp`` and ``runs`` and no held lock may be left.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
-from fixtures.code import ROOT
-from fixtures.store import default_root
-from fixtures.tabular import Column, Table, identity
-from tests.nested import command, surroundings
+from fixtures.report.table import Column, Table, identity
+from fixtures.store.source_code import ROOT
+from fixtures.store.store import default_root
+from tests.support.nested import command, surroundings
 
 MARK = "SOAK"
 MIB = 2.0**20
-#: pytest's own processes settle while they import; what grows from this share of a run on is a leak.
+#: Memory that grows after this share of a run is a leak; before, the pytest processes still import modules.
 WARM = 0.5
 
 
 @dataclass
 class Run:
-    """One run: its exit code and last line, what ``failed``, what was ``left``, and its pytest processes' memory in MiB."""
+    """One run: exit code, last line, the tests that ``failed``, what was ``left``, and its pytest processes' memory in MiB."""
 
     seconds: float = 0.0
     code: int = -1
@@ -64,7 +64,7 @@ def _marked(mark: str) -> Iterator[psutil.Process]:
 
 
 def _is_pytest(process: psutil.Process) -> bool:
-    """The controller and xdist's workers, which work in the project's folder; what the suite starts works beside its logs."""
+    """True for the pytest controller and xdist's workers, which run in the project's folder; worker processes run elsewhere."""
     return "pytest" in " ".join(process.cmdline()) or Path(process.cwd()) == ROOT
 
 
@@ -114,7 +114,7 @@ def _left_in(store: Path) -> Iterator[str]:
 
 
 def main() -> None:
-    """Exit 1 if any run failed or left something."""
+    """Do all runs; returns 1 if any run failed or left something."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__.split("\n")[0])
     parser.add_argument("--times", type=int, default=20, metavar="N", help="runs (default: 20)")
     parser.add_argument(

@@ -1,0 +1,40 @@
+"""Lists faults that no bound can detect without failing correct builds, and faults that change nothing, with reasons."""
+
+from __future__ import annotations
+
+import fnmatch
+
+_BELOW = "its effect is far below the rounding of this precision"
+_HALF = ("*-f16", "*-bf16")
+#: For each fault: patterns of ``backend-precision``, and the reason.
+UNSEEN: dict[str, dict[str, str]] = {
+    "epsilon": dict.fromkeys(_HALF, _BELOW),
+    "stored_in_half": dict.fromkeys(_HALF, "float16's 11 bits are what this precision keeps of a weight, or more"),
+    "half_outputs": dict.fromkeys(_HALF, "float16's 11 bits are what this precision keeps of an output, or more"),
+    "tanh_gelu": {"*-bf16": "its effect on a stage, 74 dB, is more than 20 dB below the rounding of bfloat16"},
+    "finite_mask": {
+        **dict.fromkeys(  # the fused build does not take such a mask: its build fails
+            ("onnxruntime-int8_static", "onnxruntime_tensorflow-int8_static", "tflite-int8_static"),
+            "exp(-10) of a weight is far below the step of a softmax's 8 bits",
+        ),
+        "tensorflow-bf16": "exp(-10) of a weight is far below the rounding of bfloat16",
+    },
+    "full_rows_inverted": {
+        "onnxruntime*-f16": "the mask's -65504 is finite: added to every score of a row alike, which no softmax sees",
+        "onnxruntime_fused-int8_static": "the fused attention adds -10000 to every score of a row alike, which leaves 82 dB",
+    },
+    "random_calibration": dict.fromkeys(
+        ("*-int8_static", "*-int16x8"),
+        "ranges of random ids are about those of text: the layer norms before every quantized product see to that",
+    ),
+    "dropout": dict.fromkeys(
+        ("onnxruntime-f32", "onnxruntime-f16"),
+        "ONNX Runtime removes Dropout from the graph when it loads the file: it has no effect",
+    ),
+}
+
+
+def reason(fault: str, backend: str, precision: str) -> str | None:
+    """The reason why no test can detect ``fault`` in this cell, or None if a test must."""
+    cell = f"{backend}-{precision}"
+    return next((why for pattern, why in UNSEEN.get(fault, {}).items() if fnmatch.fnmatchcase(cell, pattern)), None)
