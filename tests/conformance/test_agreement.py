@@ -37,6 +37,7 @@ def test_agrees_with_the_reference(mode: str, variant: Variant, assessment: Asse
 
 
 @pytest.mark.phase("invariance")
+@pytest.mark.variants(stands_for_all=True)
 def test_layers_lead_to_the_outputs(variant: Variant, precision: Precision, session: Session, probes: ArrayDict) -> None:
     """The last hidden state and the logits that ``layers`` returns are those of an ordinary run."""
     cls = REGISTRY.backends[variant.backend]

@@ -54,7 +54,7 @@ def judge(variant: Variant, session: Session, yardsticks: Yardsticks) -> Judge |
 
 
 @pytest.mark.phase("agreement")
-@pytest.mark.variants(size="tiny")
+@pytest.mark.variants(size="tiny", stands_for_all=True)
 def test_every_token_of_the_vocabulary(
     harness: Harness, variant: Variant, precision: Precision, session: Session, judge: Judge | None
 ) -> None:
@@ -76,7 +76,7 @@ def _part(batch: Inputs, start: int) -> Inputs:
     return inputs.rows_of(batch, range(len(batch["input_ids"]))[start : start + AT_ONCE])
 
 
-@pytest.mark.variants(slow_at="full")
+@pytest.mark.variants(stands_for_all=True)
 @pytest.mark.phase("agreement")
 def test_every_position_and_the_longest_padding(
     harness: Harness, variant: Variant, precision: Precision, session: Session, probes: ArrayDict, judge: Judge | None
@@ -94,7 +94,7 @@ def test_every_position_and_the_longest_padding(
 
 
 @pytest.mark.phase("invariance")
-@pytest.mark.variants(size="tiny")
+@pytest.mark.variants(size="tiny", stands_for_all=True)
 def test_every_batch_size(
     harness: Harness, variant: Variant, precision: Precision, session: Session, probes: ArrayDict, reference: ArrayDict
 ) -> None:

@@ -17,7 +17,7 @@ from fixtures.harness.session import Session
 from fixtures.metrics.agreement import sqnr
 from fixtures.metrics.arrays import ArrayDict
 
-pytestmark = [pytest.mark.phase("invariance"), pytest.mark.variants(reference=True, slow_at="full")]
+pytestmark = [pytest.mark.phase("invariance"), pytest.mark.variants(reference=True, stands_for_all=True)]
 Inputs = dict[str, npt.NDArray[np.int64]]
 #: Maximum number of tokens of a drawn row, and of padding columns behind the longest row.
 LONGEST, PADDING = 32, 24

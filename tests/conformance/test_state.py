@@ -23,7 +23,7 @@ from fixtures.metrics.inputs import timed
 from fixtures.store.manifest import MANIFEST
 from fixtures.timing.roofline import WIDTHS, parameters
 
-pytestmark = [pytest.mark.phase("invariance"), pytest.mark.variants(size="tiny", reference=True)]
+pytestmark = [pytest.mark.phase("invariance"), pytest.mark.variants(size="tiny", reference=True, stands_for_all=True)]
 #: Number of calls. 1100 calls detect an error in every thousandth; an emulated CPU would take minutes for them.
 CALLS, CALLS_EMULATED = 1100, 60
 #: Tokens of the rows in these calls.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 from fixtures.core.errors import Crash
+from fixtures.store import eviction, manifest, run_lock, store
 from fixtures.store.eviction import prune
 from fixtures.store.manifest import MANIFEST
 from fixtures.store.store import Request, Store
@@ -18,7 +20,7 @@ from fixtures.store.store import Request, Store
 REQUEST = Request("thing", {"weights": "abc", "precision": "f32"})
 FAILING = Request("failing", {"weights": "none"})
 CALLS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.utime", "os.truncate", "shutil.rmtree", "fcntl.flock"}
-SOURCES = tuple(f"fixtures{os.sep}{name}.py" for name in ("store", "integrity", "occupancy", "pruning"))
+SOURCES = tuple(inspect.getfile(module) for module in (eviction, manifest, run_lock, store))
 
 
 def build(out: Path) -> Mapping[str, Any]:

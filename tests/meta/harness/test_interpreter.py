@@ -27,6 +27,7 @@ def tiny(settings: Settings) -> tuple[str, ...]:
     return (*only, f"--artifacts={settings.artifacts}", *data)
 
 
+@pytest.mark.slow
 def test_an_interpreter_builds_and_runs(tiny: tuple[str, ...]) -> None:
     """The named interpreter builds and runs artifacts; the header names it, and tests of the suite are left out."""
     found = run(
@@ -41,6 +42,7 @@ def test_an_interpreter_builds_and_runs(tiny: tuple[str, ...]) -> None:
     assert "test_suite" not in found.stdout
 
 
+@pytest.mark.slow
 def test_two_stacks_are_compared(tiny: tuple[str, ...]) -> None:
     """This environment compared with itself has the same outputs and no flipped label; older stacks' backends are in neither.
 

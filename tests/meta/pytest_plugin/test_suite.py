@@ -129,6 +129,16 @@ def test_tiny_models_of_three_families_stand_for_the_others(tmp_path: Path) -> N
     assert models[2] == {"bert-base-uncased-tiny", "electra-small-tiny"}
 
 
+def test_one_model_stands_for_the_properties_of_a_runtime(tmp_path: Path) -> None:
+    """Properties of a runtime are tested on the first tiny model; the other models are slow, unless an option names them."""
+    collect = ("--collect-only", "-q", "tests/conformance/test_invariance.py", "--backends=pytorch", f"--artifacts={tmp_path}")
+    of = [{found[1] for found in re.finditer(r"twice\S*\[(\S+)-pytorch-f32\]", run(*collect, *more).stdout)}
+          for more in ((), ("-m", "slow"), ("--models=ibert-roberta-base", "--size=tiny"))]  # fmt: skip
+    assert of[0] == {"bert-base-cased-tiny"}
+    assert of[1] == {"minilm-l6", "distilbert-base-cased-tiny", "ibert-roberta-base-tiny"}
+    assert of[2] == {"ibert-roberta-base-tiny"}
+
+
 def test_settings_work_through_pytest_addopts(tmp_path: Path) -> None:
     options = "--models ibert-roberta-base --size tiny --precisions int8_static"
     found = run("--collect-only", "-q", "tests", f"--artifacts={tmp_path}", PYTEST_ADDOPTS=options)

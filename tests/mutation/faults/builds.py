@@ -139,6 +139,11 @@ def _int8(low: Lowering) -> bool:
     return low.precision.startswith("int")
 
 
+def _can_be_rewritten(low: Lowering) -> bool:
+    """True for int8 files that ``files`` can change; TorchScript packs its weights."""
+    return _int8(low) and low.backend != "torchscript"
+
+
 def _in_half(low: Lowering) -> bool:
     """True for lowerings that compute in float16; TFLite converts its float16 weights to float32 first."""
     return low.precision == "f16" and low.backend != "tflite"
@@ -179,14 +184,14 @@ FAULTS = (
         name="zero_point",
         says="the zero point of the int8 weights is off by one",
         after=files.shift_weights,
-        on=lambda low: _int8(low) and low.backend != "torchscript",
+        on=_can_be_rewritten,
         inherited=False,
     ),
     BuildFault(
         name="scales_exchanged",
         says="the scales of neighbouring channels of the int8 weights are exchanged",
         after=files.exchange_scales,
-        on=lambda low: _int8(low) and low.backend != "torchscript",
+        on=_can_be_rewritten,
         inherited=False,
     ),
 )

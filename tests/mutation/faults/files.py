@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +58,15 @@ def _shifted(array: Bytes) -> Bytes:
 
 def shift_weights(folder: Path) -> None:
     """Shifts every int8 matrix of the one file in ``folder``."""
-    found = {path.name: change for path in folder.iterdir() if (change := SHIFTS.get(path.name))}
+    _rewrite(folder, SHIFTS, "int8 weights")
+
+
+def _rewrite(folder: Path, changes: Mapping[str, Callable[[Path], int]], what: str) -> None:
+    """Applies the one of ``changes`` that is for a file in ``folder``; AssertionError if it changed nothing."""
+    found = {path.name: change for path in folder.iterdir() if (change := changes.get(path.name))}
     assert len(found) == 1, f"{folder} has {found}"
     for name, change in found.items():
-        assert change(folder / name), f"{folder / name} has no int8 weights"
+        assert change(folder / name), f"{folder / name} has no {what}"
 
 
 def _shift_onnx(path: Path) -> int:
@@ -80,32 +85,48 @@ def _shift_onnx(path: Path) -> int:
 def _shift_torch(path: Path) -> int:
     import torch
 
+    def shifted(weight: Any) -> tuple[Any, Any]:
+        return torch.from_numpy(_shifted(weight.int_repr().numpy())), weight.q_per_channel_scales()
+
+    return _rewrite_torch(path, shifted)
+
+
+def _rewrite_torch(path: Path, change: Callable[[Any], tuple[Any, Any]]) -> int:
+    """Replaces every quantized weight by that of the integers and scales of ``change``; returns how many there are."""
+    import torch
+
     state, changed = torch.load(path, weights_only=True), 0
     for name, value in state.items():
-        if not isinstance(value, tuple):
-            continue
-        weight, bias = value
-        integers = torch.from_numpy(_shifted(weight.int_repr().numpy()))
-        axis = (weight.q_per_channel_scales(), weight.q_per_channel_zero_points(), weight.q_per_channel_axis())
-        state[name] = (torch._make_per_channel_quantized_tensor(integers, *axis), bias)
-        changed += 1
+        if isinstance(value, tuple):
+            weight, bias = value
+            integers, scales = change(weight)
+            axis = (scales, weight.q_per_channel_zero_points(), weight.q_per_channel_axis())
+            state[name] = (torch._make_per_channel_quantized_tensor(integers, *axis), bias)
+            changed += 1
     torch.save(state, path)
     return changed
 
 
 def _shift_tflite(path: Path) -> int:
-    from ai_edge_litert import schema_py_generated as schema
-
-    content = bytearray(path.read_bytes())
-    model, changed = schema.Model.GetRootAs(content), 0
-    for graph in map(model.Subgraphs, range(model.SubgraphsLength())):
-        for tensor in map(graph.Tensors, range(graph.TensorsLength())):
-            weights = _tflite_data(content, model.Buffers(tensor.Buffer()))
-            if tensor.Type() == schema.TensorType.INT8 and tensor.ShapeLength() == 2 and weights is not None:
-                weights[:] = _shifted(weights)
-                changed += 1
+    content, changed = bytearray(path.read_bytes()), 0
+    for model, tensor in _tflite_matrices(content):
+        weights = _tflite_data(content, model.Buffers(tensor.Buffer()))
+        if weights is not None:
+            weights[:] = _shifted(weights)
+            changed += 1
     path.write_bytes(content)
     return changed
+
+
+def _tflite_matrices(content: bytearray) -> Iterator[tuple[Any, Any]]:
+    """The model and each of its int8 tensors of two dimensions; what is written to their arrays is written to ``content``."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs(content)
+    for graph in map(model.Subgraphs, range(model.SubgraphsLength())):
+        for tensor in map(graph.Tensors, range(graph.TensorsLength())):
+            if tensor.Type() == schema.TensorType.INT8 and tensor.ShapeLength() == 2:
+                yield model, tensor
 
 
 def _tflite_data(content: bytearray, buffer: Any) -> Bytes | None:
@@ -118,10 +139,7 @@ def _tflite_data(content: bytearray, buffer: Any) -> Bytes | None:
 
 def exchange_scales(folder: Path) -> None:
     """Exchanges the scales of channels 0 and 1, 2 and 3, ... of every int8 matrix of the one file in ``folder``."""
-    found = {path.name: change for path in folder.iterdir() if (change := EXCHANGES.get(path.name))}
-    assert len(found) == 1, f"{folder} has {found}"
-    for name, change in found.items():
-        assert change(folder / name), f"{folder / name} has no scales of channels"
+    _rewrite(folder, EXCHANGES, "scales of channels")
 
 
 def _exchanged(scales: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -155,33 +173,19 @@ def _exchange_onnx(path: Path) -> int:
 def _exchange_torch(path: Path) -> int:
     import torch
 
-    state, changed = torch.load(path, weights_only=True), 0
-    for name, value in state.items():
-        if isinstance(value, tuple):
-            weight, bias = value
-            scales = torch.from_numpy(_exchanged(weight.q_per_channel_scales().numpy()))
-            axis = (scales, weight.q_per_channel_zero_points(), weight.q_per_channel_axis())
-            state[name] = (torch._make_per_channel_quantized_tensor(weight.int_repr(), *axis), bias)
-            changed += 1
-    torch.save(state, path)
-    return changed
+    def exchanged(weight: Any) -> tuple[Any, Any]:
+        return weight.int_repr(), torch.from_numpy(_exchanged(weight.q_per_channel_scales().numpy()))
+
+    return _rewrite_torch(path, exchanged)
 
 
 def _exchange_tflite(path: Path) -> int:
-    from ai_edge_litert import schema_py_generated as schema
-
-    content = bytearray(path.read_bytes())
-    model, changed = schema.Model.GetRootAs(content), 0
-    for graph in map(model.Subgraphs, range(model.SubgraphsLength())):
-        for tensor in map(graph.Tensors, range(graph.TensorsLength())):
-            if (
-                tensor.Type() == schema.TensorType.INT8
-                and tensor.ShapeLength() == 2
-                and tensor.Quantization().ScaleLength() > 1
-            ):
-                scales = tensor.Quantization().ScaleAsNumpy()
-                scales[:] = _exchanged(scales)
-                changed += 1
+    content, changed = bytearray(path.read_bytes()), 0
+    for _, tensor in _tflite_matrices(content):
+        if tensor.Quantization().ScaleLength() > 1:
+            scales = tensor.Quantization().ScaleAsNumpy()
+            scales[:] = _exchanged(scales)
+            changed += 1
     path.write_bytes(content)
     return changed
 
