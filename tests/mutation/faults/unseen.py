@@ -17,8 +17,9 @@ UNSEEN: dict[str, dict[str, str]] = {
             ("onnxruntime-int8_static", "onnxruntime_tensorflow-int8_static", "tflite-int8_static"),
             "exp(-10) of a weight is far below the step of a softmax's 8 bits",
         ),
-        "tensorflow-bf16": "exp(-10) of a weight is far below the rounding of bfloat16",
+        "*-bf16": "exp(-10) of a weight is far below the rounding of bfloat16",
     },
+    "inputs_changed": {"tensorflow_xla-*": "the runtime gets a padded copy of the caller's inputs: it has no effect on them"},
     "full_rows_inverted": {
         "onnxruntime*-f16": "the mask's -65504 is finite: added to every score of a row alike, which no softmax sees",
         "onnxruntime_fused-int8_static": "the fused attention adds -10000 to every score of a row alike, which leaves 82 dB",
