@@ -126,7 +126,7 @@ def test_anything_may_be_compared_with(harness: Harness, reading: Callable[[list
         (("--checkpoint=minilm-l6",), "write NAME=PATH_OR_HUB_ID"),
         (("--checkpoint=minilm-l6=./nowhere",), "has no config.json"),
         (("--checkpoint=new=some/hub-id",), "no model 'new'"),
-        (("--seq-len=0",), "--seq-len: 0: give a number from 1 to 512"),
+        (("--seq-len=0",), "--seq-len: 0: give a number from 1 to 65536"),
         (("--threads=-1",), "--threads: -1: give a number from 1"),
         (("--artifacts-limit=nan",), "--artifacts-limit: nan: give the most GiB to keep, 0 or more"),
         (("--max-seconds=nan",), "--max-seconds/--budget: nan: give seconds, more than 0"),
