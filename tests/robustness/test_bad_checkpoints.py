@@ -212,7 +212,6 @@ def test_what_only_a_framework_sees_is_a_sentence_too(
         ("plain", lambda f: update(f / "config.json", dim=64), "do not fit its config.json: classifier.weight is [2, 128]"),
         ("plain", lambda f: update(f / "config.json", vocab_size=1300), "word_embeddings.weight is [1200, 128], not [1300"),
         ("plain", lambda f: update(f / "config.json", n_layers=1), "weights of a layer 1, but a config.json with 1 layers"),
-        ("plain", lambda f: update(f / "config.json", model_type="mine"), "model_type is 'mine': transformers 5"),
         ("plain", lambda f: update(f / "config.json", activation="none"), "whose activation 'none' is none of gelu, gelu_10,"),
         ("plain", lambda f: update(f / "tokenizer_config.json", pad_token=None), "has a tokenizer without a pad_token"),
     )  # fmt: skip

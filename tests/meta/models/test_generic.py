@@ -13,6 +13,7 @@ from fixtures.core.family import read_family
 from fixtures.harness.worker_process import WorkerProcess
 from fixtures.metrics.agreement import sqnr
 from fixtures.metrics.encoder import Exact, read
+from tests.support.folders import update
 from tests.support.nested import run
 from tests.support.unknown_families import GEOMETRY, OUTPUTS
 
@@ -78,6 +79,18 @@ def test_a_class_that_shows_no_layers_is_refused_in_a_sentence(worker: WorkerPro
         brought(worker, tmp_path, family)
     assert CLOSED[family] in refused.value.sentence
     assert "Traceback" not in refused.value.sentence
+
+
+@pytest.mark.slow
+@pytest.mark.backend("pytorch")
+def test_a_family_without_a_class_is_refused_in_a_sentence(worker: WorkerProcess, tmp_path: Path) -> None:
+    made(worker, tmp_path, "bert")
+    update(tmp_path / "config.json", model_type="mine")
+    arguments = {"out": str(tmp_path / "out"), "source": str(tmp_path), "family": "mine", "labels": 2, "seed": 1}
+    with pytest.raises(RemoteError) as refused:
+        worker.ask("call", timeout=120, target="fixtures.worker.jobs.checkpoint:copy", arguments=arguments)
+    assert "whose model_type is 'mine': transformers 5" in refused.value.sentence
+    assert "no class of it that classifies sequences" in refused.value.sentence
 
 
 @pytest.mark.slow
