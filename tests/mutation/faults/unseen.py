@@ -6,11 +6,13 @@ import fnmatch
 
 _BELOW = "its effect is far below the rounding of this precision"
 _HALF = ("*-f16", "*-bf16")
+#: TFLite stores float16 and computes in float32.
+_IN_HALF = ("onnxruntime*-f16", "pytorch-f16", "*-bf16")
 #: For each fault: patterns of ``backend-precision``, and the reason.
 UNSEEN: dict[str, dict[str, str]] = {
-    "epsilon": dict.fromkeys(_HALF, _BELOW),
+    "epsilon": dict.fromkeys(_IN_HALF, _BELOW),
     "stored_in_half": dict.fromkeys(_HALF, "float16's 11 bits are what this precision keeps of a weight, or more"),
-    "half_outputs": dict.fromkeys(_HALF, "float16's 11 bits are what this precision keeps of an output, or more"),
+    "half_outputs": dict.fromkeys(_IN_HALF, "float16's 11 bits are what this precision keeps of an output, or more"),
     "tanh_gelu": {"*-bf16": "its effect on a stage, 74 dB, is more than 20 dB below the rounding of bfloat16"},
     "finite_mask": {
         **dict.fromkeys(  # the fused build does not take such a mask: its build fails
