@@ -208,7 +208,7 @@ def test_what_only_a_framework_sees_is_a_sentence_too(
 ) -> None:
     cases: tuple[tuple[str, Callable[[Path], Any], str], ...] = (
         ("nan", lambda f: None, "has weights that are NaN or infinite, such as distilbert.transformer.layer.0.ffn"),
-        ("small-vocabulary", lambda f: None, "has a tokenizer with ids up to 1132 and a model with 500 tokens"),
+        ("small-vocabulary", lambda f: None, "has a tokenizer with ids up to 1198 and a model with 500 tokens"),
         ("plain", lambda f: update(f / "config.json", dim=64), "do not fit its config.json: classifier.weight is [2, 128]"),
         ("plain", lambda f: update(f / "config.json", vocab_size=1300), "word_embeddings.weight is [1200, 128], not [1300"),
         ("plain", lambda f: update(f / "config.json", n_layers=1), "weights of a layer 1, but a config.json with 1 layers"),
