@@ -14,6 +14,7 @@ from fixtures.harness.harness import Harness
 from fixtures.harness.session import Session
 from fixtures.metrics.formats import wrong_formats
 from fixtures.metrics.inputs import token_ids
+from fixtures.report.operator_graph import described
 
 pytestmark = pytest.mark.phase("build")
 #: Lowest opset for QDQ with a scale for each channel: DequantizeLinear has an axis since opset 13.
@@ -79,6 +80,12 @@ def _check_quantized(where: str, structure: Mapping[str, Any], meta: Mapping[str
     if DENSE not in structure["quantized"]:
         left = meta["float_nodes"] + head if "float_nodes" in meta else 0
         assert structure["products"] <= left, f"{where}: {structure['products']} dense layers are in float, not {left}"
+
+
+@pytest.mark.variants(drawn=True, size="tiny", stands_for_all=True)
+def test_a_layer_can_be_drawn(variant: Variant, session: Session) -> None:
+    """The graph of the file has operators between the norms of two layers, as the report draws them."""
+    assert described(session.graph())["layer"]["operators"], variant.id
 
 
 @pytest.mark.variants(formats=True)
