@@ -2,25 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from fixtures.core.arithmetic import Activations
+from fixtures.core.arithmetic import Activations, Arithmetic, newest, onnx_dynamic, tflite_dynamic, torch_dynamic
 from fixtures.harness.worker_process import WorkerProcess
-from fixtures.metrics.simulation import quantized_activations
-from tests.support.quantizers import rows
+from fixtures.metrics.arrays import Float64s
+from fixtures.metrics.simulation import quantized_activations, quantized_weights
+from tests.support.quantizers import rows, ties
 
 SEEDS = list(range(300))
 
 
-@pytest.mark.backend("onnxruntime")
-def test_the_simulation_is_onnx_runtimes_quantizer(tmp_path: Path) -> None:
+@pytest.fixture
+def call(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Calls a function of tests.support.quantizers in a worker process: its value."""
     worker = WorkerProcess("quantizers", tmp_path / "log", threads=1)
-    asked = {"target": "tests.support.quantizers:dynamic", "arguments": {"seeds": SEEDS}}
-    found = worker.ask("call", timeout=60, **asked)["value"]
+
+    def asked(name: str, **arguments: Any) -> Any:
+        return worker.ask("call", timeout=120, target=f"tests.support.quantizers:{name}", arguments=arguments)["value"]
+
+    yield asked
     worker.close()
-    for seed, made in zip(SEEDS, found, strict=True):
+
+
+@pytest.mark.backend("onnxruntime")
+def test_the_simulation_is_onnx_runtimes_quantizer(call: Callable[..., Any]) -> None:
+    for seed, made in zip(SEEDS, call("dynamic", seeds=SEEDS), strict=True):
         simulated, _ = quantized_activations(rows(seed).astype(np.float64), Activations())
         assert np.array_equal(simulated, made), f"seed {seed}"
+
+
+def weights_as_declared(arithmetic: Arithmetic) -> Float64s:
+    """The values of :func:`ties` as the ``arithmetic`` of a build stores them."""
+    assert arithmetic.quantized is not None
+    return quantized_weights(ties().astype(np.float64), arithmetic.quantized)
+
+
+@pytest.mark.backend("pytorch")
+def test_weights_at_a_tie_are_rounded_as_pytorch_rounds(call: Callable[..., Any]) -> None:
+    assert np.array_equal(weights_as_declared(torch_dynamic(False, "bert", newest)), call("torch_weights"))
+
+
+@pytest.mark.backend("onnxruntime")
+def test_weights_at_a_tie_are_rounded_as_onnx_runtime_rounds(call: Callable[..., Any], tmp_path: Path) -> None:
+    made = call("onnxruntime_weights", folder=str(tmp_path))
+    assert np.array_equal(weights_as_declared(onnx_dynamic(False, "bert", newest)), made)
+
+
+@pytest.mark.backend("tflite")
+def test_weights_at_a_tie_are_rounded_as_tflites_converter_rounds(call: Callable[..., Any]) -> None:
+    assert np.array_equal(weights_as_declared(tflite_dynamic(False, "bert", newest)), call("tflite_weights"))
