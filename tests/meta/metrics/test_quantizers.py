@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fixtures.core.arithmetic import Activations, Arithmetic, newest, onnx_dynamic, tflite_dynamic, torch_dynamic
+from fixtures.core.arithmetic import Activations, Arithmetic, onnx_dynamic, tflite_dynamic, torch_dynamic
+from fixtures.core.family import Family, family_of
 from fixtures.harness.worker_process import WorkerProcess
 from fixtures.metrics.arrays import Float64s
 from fixtures.metrics.simulation import quantized_activations, quantized_weights
 from tests.support.quantizers import rows, ties
 
 SEEDS = list(range(300))
+BERT: Family = family_of({"model_type": "bert"})
 
 
 @pytest.fixture
@@ -45,15 +47,15 @@ def weights_as_declared(arithmetic: Arithmetic) -> Float64s:
 
 @pytest.mark.backend("pytorch")
 def test_weights_at_a_tie_are_rounded_as_pytorch_rounds(call: Callable[..., Any]) -> None:
-    assert np.array_equal(weights_as_declared(torch_dynamic(False, "bert", newest)), call("torch_weights"))
+    assert np.array_equal(weights_as_declared(torch_dynamic(False, BERT)), call("torch_weights"))
 
 
 @pytest.mark.backend("onnxruntime")
 def test_weights_at_a_tie_are_rounded_as_onnx_runtime_rounds(call: Callable[..., Any], tmp_path: Path) -> None:
     made = call("onnxruntime_weights", folder=str(tmp_path))
-    assert np.array_equal(weights_as_declared(onnx_dynamic(False, "bert", newest)), made)
+    assert np.array_equal(weights_as_declared(onnx_dynamic(False, BERT)), made)
 
 
 @pytest.mark.backend("tflite")
 def test_weights_at_a_tie_are_rounded_as_tflites_converter_rounds(call: Callable[..., Any]) -> None:
-    assert np.array_equal(weights_as_declared(tflite_dynamic(False, "bert", newest)), call("tflite_weights"))
+    assert np.array_equal(weights_as_declared(tflite_dynamic(False, BERT)), call("tflite_weights"))
