@@ -46,14 +46,14 @@ def made(figures: dict[str, dict[str, Any]], day: int = 0) -> Run:
 
 def test_the_fastest_that_holds_and_the_smallest_that_holds_are_recommended() -> None:
     run_ = made({
-        "pytorch": {"median_ms": 10.0, "acc": 0.85},
-        "wrong": {"median_ms": 1.0, "acc": 0.60, "accuracy_violations": ["accuracy"]},
-        "loses": {"median_ms": 1.0, "acc": 0.80, "accuracy_word": "loses"},
-        "broken": {"median_ms": 1.0, "acc": 0.85, "known": "upstream"},
-        "failed": {"median_ms": 1.0, "acc": 0.85, "failed": "test_latency failed"},
-        "disturbed": {"median_ms": 2.0, "acc": 0.85, "unstable": "others used the CPUs"},
-        "quick": {"median_ms": 4.0, "acc": 0.84}, "alike": {"median_ms": 4.05, "acc": 0.83},
-        "small": {"median_ms": 5.0, "acc": 0.86, "size_mib": 3.0}, "unjudged": {"median_ms": 1.0, "logits_db": None},
+        "pytorch": {"median_ms": 10.0, "score": 0.85},
+        "wrong": {"median_ms": 1.0, "score": 0.60, "accuracy_violations": ["accuracy"]},
+        "loses": {"median_ms": 1.0, "score": 0.80, "accuracy_word": "loses"},
+        "broken": {"median_ms": 1.0, "score": 0.85, "known": "upstream"},
+        "failed": {"median_ms": 1.0, "score": 0.85, "failed": "test_latency failed"},
+        "disturbed": {"median_ms": 2.0, "score": 0.85, "unstable": "others used the CPUs"},
+        "quick": {"median_ms": 4.0, "score": 0.84}, "alike": {"median_ms": 4.05, "score": 0.83},
+        "small": {"median_ms": 5.0, "score": 0.86, "size_mib": 3.0}, "unjudged": {"median_ms": 1.0, "logits_db": None},
     })  # fmt: skip
     found = choose(run_, "m")
     assert found is not None
@@ -69,9 +69,9 @@ def test_a_recommendation_says_what_is_known_of_its_accuracy() -> None:
     """``can't tell`` may be recommended, and the text says so; ``loses`` is not, even on the stand-in data."""
     limits = {"accuracy_loss": 0.002, "accuracy_loss_low": -0.01, "accuracy_loss_high": 0.015, "accuracy_margin": 0.0083}
     found = choose(made({
-        "pytorch": {"median_ms": 10.0, "acc": 0.85, "accuracy_word": "holds", **limits},
-        "open": {"median_ms": 4.0, "acc": 0.84, "accuracy_word": "inconclusive", "more_rows": 640, **limits},
-        "loses": {"median_ms": 1.0, "acc": 0.80, "accuracy_word": "loses", "accuracy_violations": [], **limits},
+        "pytorch": {"median_ms": 10.0, "score": 0.85, "accuracy_word": "holds", **limits},
+        "open": {"median_ms": 4.0, "score": 0.84, "accuracy_word": "inconclusive", "more_rows": 640, **limits},
+        "loses": {"median_ms": 1.0, "score": 0.80, "accuracy_word": "loses", "accuracy_violations": [], **limits},
     }), "m")  # fmt: skip
     assert found is not None
     assert found.fastest == "m-open"

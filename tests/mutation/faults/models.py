@@ -78,7 +78,7 @@ def _without_tanh(model: Any) -> None:
 def _without_tanh_keras() -> Patches:
     from fixtures.models.bert import Bert
 
-    yield mock.patch.object(Bert, "head", tuple((name, "linear") for name, _ in Bert.head))
+    yield mock.patch.object(Bert, "sequence_head", tuple((name, "linear") for name, _ in Bert.sequence_head))
 
 
 def _windowed(mask: Any) -> Any:
