@@ -8,7 +8,7 @@ import pytest
 
 from fixtures.core.spec import Variant
 from fixtures.harness.assessment import PADDED, SINGLE, Assessment
-from fixtures.metrics.accuracy import Evaluation
+from fixtures.metrics.evaluation import Evaluation
 
 
 @pytest.mark.phase("agreement")

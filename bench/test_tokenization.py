@@ -14,9 +14,10 @@ import pytest
 from fixtures.comparisons.tokenizers import Pair, TokenizerPool, TokenizerSession, differences
 from fixtures.core.registry import REGISTRY
 from fixtures.core.spec import Tokenization, Variant
-from fixtures.harness.harness import MAX_LENGTH, Harness
+from fixtures.harness.harness import Harness
 from fixtures.report.results import note
 from fixtures.report.tables.tokenizers import RUNTIMES, share
+from fixtures.tasks.classification import GLUE_LENGTH
 from fixtures.timing.pytest_timer import ChildClock
 
 pytestmark = pytest.mark.phase("latency")
@@ -26,8 +27,8 @@ Inference = Callable[[str, str], dict[str, float]]
 
 @pytest.fixture(scope="session")
 def tokenizer(tokenization: Tokenization, tokenizer_pool: TokenizerPool) -> TokenizerSession:
-    """The tokenizer under test, which truncates pairs to MAX_LENGTH (128) tokens."""
-    return tokenizer_pool.open(tokenization, MAX_LENGTH)
+    """The tokenizer under test, which truncates pairs to GLUE_LENGTH (128) tokens."""
+    return tokenizer_pool.open(tokenization, GLUE_LENGTH)
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +79,7 @@ def timed(request: pytest.FixtureRequest, harness: Harness, tokenization: Tokeni
         benchmark.extra_info.update(
             tokenization=tokenization.id, model=tokenization.model, size=tokenization.size,
             tokenizer=tokenization.tokenizer, machine=harness.target.fields(),
-            versions=harness.toolchain.runtime_versions(packages), threads=harness.settings.threads, max_length=MAX_LENGTH,
+            versions=harness.toolchain.runtime_versions(packages), threads=harness.settings.threads, max_length=GLUE_LENGTH,
             **facts,
         )  # fmt: skip
         # Under xdist, pytest-benchmark measures nothing.
@@ -103,7 +104,7 @@ def test_throughput(
     dev = pairs["dev"]
     made = tokenizer.encode(dev)
     tokens = int(made["attention_mask"].sum())
-    differing = len(differences(dev, tokenizer_pool.reference(tokenization, MAX_LENGTH).encode(dev), made, vocabulary))
+    differing = len(differences(dev, tokenizer_pool.reference(tokenization, GLUE_LENGTH).encode(dev), made, vocabulary))
     warm = statistics.median(tokenizer.time(dev) for _ in range(3))
     facts = {"pairs": len(dev), "tokens": tokens, "differing": differing, "load_ms": tokenizer.load_ms}
     seconds = timed(lambda: tokenizer.time(dev), max(MIN_ROUNDS, math.ceil(MIN_SECONDS / warm)), **facts)

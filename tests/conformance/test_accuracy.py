@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from fixtures.core.spec import Variant
-from fixtures.metrics.accuracy import Evaluation
+from fixtures.metrics.evaluation import Evaluation
 
 
 @pytest.mark.phase("accuracy")

@@ -61,9 +61,9 @@ def make(
     else:
         start = _published()
     chosen = Path(scratch) / "train.json"
-    chosen.write_text(json.dumps(data.read(Path(learnt_from), "train")[:train]), encoding="utf-8")
+    chosen.write_text(json.dumps(data.read_rows(Path(learnt_from) / "train.json")[:train]), encoding="utf-8")
     fine_tune.run(
-        say, out, str(start), str(chosen), name, epochs=epochs, learning_rate=learning_rate,
+        say, out, str(start), str(chosen), name, **data.TRAINING, epochs=epochs, learning_rate=learning_rate,
         batch=minilm_l6().fine_tune.batch, seed=seed, bfloat16=this_machine().native_bfloat16,
     )  # fmt: skip
     return {"accuracy": _accuracy(folder, data.read(Path(learnt_from), "dev"))}

@@ -70,7 +70,7 @@ def make(
     def harness(address: str, chosen: str | None = None) -> Harness:
         monkeypatch.setenv("HF_ENDPOINT", address)
         asked = dataclasses.replace(
-            settings, mrpc=None, checkpoints={"small": chosen} if chosen else {}, fine_tune=False, interpreter=None, on=None
+            settings, data=None, checkpoints={"small": chosen} if chosen else {}, fine_tune=False, interpreter=None, on=None
         )
         harnesses.append(Harness(asked, Store(place, tmp_path.name, said.append), said.append))
         return harnesses[-1]

@@ -21,6 +21,7 @@ from fixtures.core.registry import REGISTRY
 from fixtures.harness.checkpoints import Checkpoint
 from fixtures.harness.worker_process import WorkerProcess
 from fixtures.options.checkpoints import read_checkpoints
+from fixtures.worker.jobs import mrpc
 from fixtures.worker.jobs.checkpoint_config import NEW, OWN, exchanged
 from fixtures.worker.jobs.checkpoint_weights import WEIGHTS
 from tests.support import traits
@@ -205,10 +206,10 @@ def test_a_model_of_few_positions_can_be_fine_tuned(
     name = "bert.embeddings.position_embeddings.weight"
     short = every(configured(max_position_embeddings=16), lambda f: traits.weights(f, lambda t: {**t, name: t[name][:16]}))
     brought(worker, folder("bert", short), tmp_path / "base", head=NEW)
-    pairs = [("The company said " * 20, "It said that on Tuesday .", i % 2) for i in range(8)]
+    pairs = [{"text": "The company said " * 20, "pair": "It said that on Tuesday .", "label": i % 2} for i in range(8)]
     (tmp_path / "pairs.json").write_text(json.dumps(pairs), encoding="utf-8")
     arguments = {"checkpoint": str(tmp_path / "base"), "name": "short"}
-    recipe = {"epochs": 1, "learning_rate": 1e-5, "batch": 4, "seed": 0, "bfloat16": False}
+    recipe = {"epochs": 1, "learning_rate": 1e-5, "batch": 4, "seed": 0, "bfloat16": False, **mrpc.TRAINING}
     (tmp_path / "tuned").mkdir()
     train = {"out": str(tmp_path / "tuned"), "train": str(tmp_path / "pairs.json"), **arguments, **recipe}
     worker.ask("call", timeout=120, target="fixtures.worker.jobs.fine_tune:run", arguments=train)
@@ -223,7 +224,7 @@ def test_logits_of_exchanged_labels_are_put_in_order(tmp_path: Path) -> None:
     logits = np.array([[1.0, 2.0], [4.0, 3.0]], np.float32)
     given = Checkpoint(artifact(tmp_path / "weights", "weights"), "checkpoint", trained=True, notes=("a note",))
     assert given.in_order(logits).tolist() == logits.tolist()
-    assert replace(given, exchanged=True).in_order(logits).tolist() == [[2.0, 1.0], [3.0, 4.0]]
+    assert replace(given, order=(1, 0)).in_order(logits).tolist() == [[2.0, 1.0], [3.0, 4.0]]
     assert given.said() == "checkpoint (a note)"
     assert replace(given, notes=(), warning="WARNING: x").said() == "checkpoint (WARNING: x)"
 

@@ -86,7 +86,10 @@ def small() -> Content:
         "encoder_parity": {
             "schema": SCHEMA, "command": "pytest bench", "versions": {"python": "3.11"}, "machine": this_machine().fields(),
             "setting": {"threads": 1, "batch": 1, "sequence_length": 128},
-            "data": {"kind": "MRPC", "task": "MRPC", "labels": ["not_equivalent", "equivalent"], "train_rows": 3668, "dev_rows": 408, "majority_accuracy": 0.684},
+            "data": {
+                "kind": "MRPC", "task": "MRPC", "labels": ["not_equivalent", "equivalent"], "train_rows": 3668, "dev_rows": 408,
+                "majority_accuracy": 0.684,
+            },
             "runtimes": {"onnxruntime": {"provider": "CPUExecutionProvider", "providers": ["CPUExecutionProvider"]}},
             "weights": {"sample-tiny": "seeded (2021)"}, "rows": rows, "tokenizers": {"sample-tiny-keras_hub": tokenizer},
             "grid": cells, "gate": 0.05, "stacks": [change],

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from fixtures.core.registry import load
 from fixtures.core.verdicts import INCONCLUSIVE
-from fixtures.harness.labelled_rows import difference, evaluated
+from fixtures.harness.labelled_rows import Evaluated, difference, evaluated
 from fixtures.metrics import binomial
 from fixtures.metrics.accuracy import (
     FALSE_ALARM,
@@ -18,13 +23,12 @@ from fixtures.metrics.accuracy import (
     LOSES,
     MOST_ROWS,
     cost,
-    evaluate,
     f1_loss,
     more_rows,
     word,
 )
 from fixtures.metrics.arrays import Ints
-from fixtures.worker.jobs.labelled_rows import fingerprint
+from fixtures.metrics.evaluation import Evaluation, evaluate
 
 #: One per cent of the default model's accuracy of 0.83.
 ALLOWED = 0.0083
@@ -111,10 +115,16 @@ def answers(labels: Ints, wrong: Ints) -> npt.NDArray[np.float64]:
     return np.stack([1.0 - said, 1.0 * said], 1)
 
 
+def judged(labels: Ints, logits: npt.NDArray[np.float64], baseline: npt.NDArray[np.float64], **options: Any) -> Evaluation:
+    """MRPC's evaluation of ``logits`` against those of the baseline."""
+    own, base = logits.argmax(-1), baseline.argmax(-1)
+    return evaluate(load().tasks["mrpc"], labels, own, base, logits, baseline, seconds=1.0, **options)
+
+
 def test_flips_that_help_as_often_as_they_hurt_cost_nothing_that_is_sure() -> None:
     labels = np.array([0, 1] * 50)
-    made = evaluate(labels, answers(labels, np.arange(50, 60)), answers(labels, np.arange(10)), seconds=1.0)
-    assert (made.acc, made.baseline_acc, made.flips.estimate) == (0.9, 0.9, 0.2)
+    made = judged(labels, answers(labels, np.arange(50, 60)), answers(labels, np.arange(10)))
+    assert (made.metrics["accuracy"], made.baseline_metrics["accuracy"], made.flips.estimate) == (0.9, 0.9, 0.2)
     assert made.flips.low == pytest.approx(0.127, abs=1e-3), "Clopper and Pearson, 20 of 100"
     assert (made.cost.loss.estimate, made.cost.word) == (0.0, INCONCLUSIVE)
     assert made.cost.margin == pytest.approx(0.009)
@@ -125,16 +135,16 @@ def test_flips_that_help_as_often_as_they_hurt_cost_nothing_that_is_sure() -> No
 def test_a_sure_loss_fails_on_the_tasks_own_rows_only() -> None:
     labels = np.array([0, 1] * 204)
     wrong, base = answers(labels, np.arange(80, 110)), answers(labels, np.arange(0))
-    made = evaluate(labels, wrong, base, seconds=1.0)
+    made = judged(labels, wrong, base)
     (text,) = made.violations
     assert text.startswith("loses 7.35 [4.")
     assert text.endswith("] points, margin 1.00")
-    assert not evaluate(labels, wrong, base, seconds=1.0, judged=False).violations
-    assert not evaluate(labels, wrong, base, seconds=1.0, margin=0.2).violations
+    assert not judged(labels, wrong, base, judged=False).violations
+    assert not judged(labels, wrong, base, margin=0.2).violations
     fields = made.fields()
     assert fields["accuracy_word"] == LOSES
     assert fields["accuracy_loss_low"] > fields["accuracy_margin"] == 0.01
-    assert all(isinstance(value, (int, float, str)) or value is None for value in fields.values())
+    assert json.loads(json.dumps(fields)) == fields, "only builtins, and no NaN"
     assert fields["flips"] == pytest.approx(30 / 408)
 
 
@@ -162,26 +172,27 @@ def test_f1_that_never_changed_may_yet() -> None:
     assert found.low < -0.001 < 0.001 < found.high
 
 
-def rows(number: int = 6) -> tuple[Ints, dict[str, Ints]]:
-    """Labels and token ids of ``number`` rows of different lengths, padded."""
+def rows(number: int = 6) -> Evaluated:
+    """Rows of ``number`` labels, with token ids of different lengths, padded."""
     lengths = 3 + np.arange(number) % 4
     mask = (np.arange(8) < lengths[:, None]).astype(np.int64)
-    return np.arange(number) % 2, {"input_ids": (100 + np.arange(number))[:, None] * mask, "attention_mask": mask}
+    ids = {"input_ids": (100 + np.arange(number))[:, None] * mask, "attention_mask": mask}
+    labelled = [{"text": "one", "pair": "two", "label": i % 2} for i in range(number)]
+    return Evaluated(load().tasks["mrpc"], labelled, ["0", "1"], ids, {})
 
 
 def test_rows_are_counted_and_hashed_without_their_padding() -> None:
-    labels, ids = rows()
-    expected = fingerprint(
-        (int(label), {name: list(array[i, : ids["attention_mask"][i].sum()]) for name, array in ids.items()})
-        for i, label in enumerate(labels)
-    )
-    assert not difference(evaluated(labels, ids), expected)
-    wider = {name: np.pad(array, ((0, 0), (0, 5))) for name, array in ids.items()}
-    assert not difference(evaluated(labels, wider), expected)
-    assert difference(evaluated(labels[:4], {name: array[:4] for name, array in ids.items()}), expected) == (
-        "accuracy is measured on 4 rows, the data have 6"
-    )
-    for other in (1 - labels, np.roll(labels, 1)):
-        assert "are not those of the data" in difference(evaluated(other, ids), expected)
-    swapped = {name: array[[1, 0, *range(2, 6)]] for name, array in ids.items()}
-    assert "are not those of the data" in difference(evaluated(labels, swapped), expected)
+    found = rows()
+    expected = evaluated(found)
+
+    def said(change: Callable[[Ints], Ints]) -> str:
+        return difference(
+            evaluated(replace(found, inputs={name: change(array) for name, array in found.inputs.items()})), expected
+        )
+
+    assert not said(lambda array: np.pad(array, ((0, 0), (0, 5))))
+    assert difference(evaluated(replace(rows(4))), expected) == "accuracy is measured on 4 rows, the data have 6"
+    exchanged = [{**row, "label": 1 - row["label"]} for row in found.rows]
+    for other in (exchanged, [*found.rows[1:], found.rows[0]]):
+        assert "are not those of the data" in difference(evaluated(replace(found, rows=other)), expected)
+    assert "are not those of the data" in said(lambda array: array[[1, 0, *range(2, 6)]])

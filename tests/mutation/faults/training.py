@@ -26,7 +26,7 @@ def _one_epoch(job: Job) -> None:
     with tempfile.TemporaryDirectory() as pairs:
         mrpc.from_folder(print, pairs, os.environ[MRPC])
         fine_tune.run(
-            print, str(job.out), str(folder), str(Path(pairs) / "train.json"), model.name, epochs=1,
+            print, str(job.out), str(folder), str(Path(pairs) / "train.json"), model.name, **mrpc.TRAINING, epochs=1,
             learning_rate=model.fine_tune.learning_rate, batch=model.fine_tune.batch, seed=model.fine_tune.seed,
             bfloat16=this_machine().native_bfloat16,
         )  # fmt: skip
