@@ -114,6 +114,20 @@ def test_a_parquet_file_that_is_cut_short_is_refused(tmp_path: Path) -> None:
     assert refusal(path).startswith(" is no Parquet file or was cut short: copy it again")
 
 
+def test_text_in_an_arrow_file_must_be_utf_8(tmp_path: Path) -> None:
+    """Arrow does not check text when it reads a file."""
+    import pyarrow
+    import pyarrow.ipc
+
+    rows = pyarrow.table({"text": ["Cafe"], "label": [1]})
+    with pyarrow.ipc.new_stream(str(tmp_path / "a.arrow"), rows.schema) as writer:
+        writer.write_table(rows)
+    content = (tmp_path / "a.arrow").read_bytes()
+    assert refusal(write(tmp_path / "a.arrow", content.replace(b"Cafe", b"Caf\xe9"))).startswith(
+        " is no Arrow file or was cut short"
+    )
+
+
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
