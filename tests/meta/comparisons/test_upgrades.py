@@ -43,7 +43,7 @@ class Stack:
         return np.array([0, 1, 0, 1]), ROWS
 
     def checkpoint(self, model: str, size: str) -> Any:
-        return SimpleNamespace(trained=True)
+        return SimpleNamespace(trained=True, in_order=lambda logits: logits)
 
     def artifact(self, variant: Variant) -> Any:
         if self.error is not None:
