@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from fixtures.core.errors import SuiteError
 from fixtures.core.spec import Precision, Variant
 from fixtures.harness.session import Session
-from fixtures.metrics.agreement import sqnr
-from fixtures.metrics.arrays import ArrayDict
+from fixtures.metrics.agreement import real, sqnr
+from fixtures.metrics.arrays import Array, ArrayDict
 
 pytestmark = [pytest.mark.phase("invariance"), pytest.mark.variants(reference=True, stands_for_all=True)]
 Inputs = dict[str, npt.NDArray[np.int64]]
@@ -78,6 +78,11 @@ def pad(session: Session, pad_whole: Pad) -> Pad:
     return make
 
 
+def outputs_of_tokens(logits: Array, mask: npt.NDArray[np.int64], width: int) -> Array:
+    """The logits of rows, or of the tokens among the first ``width`` that are no padding."""
+    return real(logits[:, :width], mask[:, :width]) if logits.ndim == 3 else logits
+
+
 @pytest.fixture(scope="session")
 def check(variant: Variant, precision: Precision, reference: ArrayDict) -> Any:
     """``check(expected, got, masks)`` asserts that the same rows, run in two ways, agree within the precision's noise."""
@@ -86,9 +91,10 @@ def check(variant: Variant, precision: Precision, reference: ArrayDict) -> Any:
 
     def compare(what: str, expected: ArrayDict, got: ArrayDict, mask: npt.NDArray[np.int64]) -> None:
         width = min(expected["last_hidden_state"].shape[1], got["last_hidden_state"].shape[1])
-        real = mask[:, :width].astype(bool)
-        hidden = sqnr(expected["last_hidden_state"][:, :width][real], got["last_hidden_state"][:, :width][real])
-        logits = sqnr(expected["logits"], got["logits"], scale)
+        there = mask[:, :width].astype(bool)
+        hidden = sqnr(expected["last_hidden_state"][:, :width][there], got["last_hidden_state"][:, :width][there])
+        wanted, found = (outputs_of_tokens(each["logits"], mask, width) for each in (expected, got))
+        logits = sqnr(wanted, found, scale)
         assert min(hidden, logits) >= bound, (
             f"{variant.id}: {what} changes its outputs (hidden-state SQNR {hidden:.1f} dB, logits {logits:.1f} dB, "
             f"bound {bound} dB)"

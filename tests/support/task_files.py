@@ -62,6 +62,15 @@ def _contrasted(base: Path, out: Path) -> None:
         optimizer.zero_grad()
     model.eval().save_pretrained(out)
     tokenizer.save_pretrained(out)
+    kinds = ("Transformer", "Pooling", "Normalize")  # as sentence-transformers writes them
+    modules = [
+        {"idx": i, "name": str(i), "path": f"{i}_{kind}" if i else "", "type": f"sentence_transformers.models.{kind}"}
+        for i, kind in enumerate(kinds)
+    ]
+    (out / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
+    (out / "1_Pooling").mkdir()
+    pooling = {"word_embedding_dimension": model.config.hidden_size, "pooling_mode_mean_tokens": True}
+    (out / "1_Pooling" / "config.json").write_text(json.dumps(pooling), encoding="utf-8")
 
 
 def _write(path: Path, header: list[str], rows: list[list[Any]]) -> None:
