@@ -154,6 +154,31 @@ def test_another_model_is_seen_and_named(
     assert violations(yardstick(name).stages(states, stages)) or named, f"nothing is said of {kind}"
 
 
+def test_what_one_faint_stage_shows_is_rounding(probes: Inputs, yardstick: Callable[[str], Yardstick]) -> None:
+    """What bfloat16's error has in common with a tanh GELU is a finding if all layers show it, or if it is no small part."""
+    wide = yardstick("bf16")
+    encoder, says = wide.encoder, "GELU were its tanh approximation"
+    right = encoder.run(probes, wide.right)
+    stages = [stage for stage in encoder.stages if stage.endswith("feed-forward")]
+    other = copy.copy(encoder)
+    EVERY["feed-forward"][says](other, dict(probes))
+
+    def named(loud_db: float, wrong: list[str]) -> list[str]:
+        """The stages in which the alternative is named, if it is this far below the noise and in the stages ``wrong``."""
+        random, states = np.random.default_rng(0), dict(right)
+        for stage in stages:
+            expected = encoder.step(stage, states, probes, wide.right)
+            exact, changed = (each.step(stage, states, probes, Exact()) for each in (encoder, other))
+            moved = changed - exact
+            noise = random.standard_normal(moved.shape) * np.sqrt(np.mean(moved**2)) * 10 ** (loud_db / 20)
+            states[stage] = expected + noise + (moved if stage in wrong else 0)
+        return [found.stage for found in wide.alternatives(states, stages) if found.says == says]
+
+    assert named(20, stages[:1]) == []
+    assert sorted(named(20, stages)) == stages
+    assert named(10, stages[:1]) == stages[:1]
+
+
 def test_a_message_says_the_worst_and_how_many_there_are() -> None:
     bound = Figures(110, 100, 90)
     right, *wrong = (Finding(f"layer {i} attention", Figures(110, 100 - 10 * i, 90), bound) for i in range(6))
