@@ -200,7 +200,7 @@ def test_the_projection_of_narrow_embeddings_has_a_place() -> None:
 def test_a_graph_that_is_no_encoder_has_no_places() -> None:
     with pytest.raises(RuntimeError, match=r"^10 of the graph's 11 products have a place in an encoder$"):
         places(attention(("q", "k"), Node("MatMul", ["l", "w"], ["more"])), 1)
-    with pytest.raises(RuntimeError, match=r"^the graph has 2 products that could be the pooler behind n2$"):
+    with pytest.raises(RuntimeError, match=r"^the graph has 2 products that could be the head behind n2$"):
         places(attention(("q", "k"), Node("MatMul", ["n2", "w"], ["other"])), 1)
     with pytest.raises(RuntimeError, match=r"^the graph has 0 products that could be the scores behind n0$"):
         places(attention(("q", "q")), 1)

@@ -11,7 +11,9 @@ import pytest
 from bench.test_stacks import test_stack as compare
 from fixtures.core.errors import Crash, RemoteError
 from fixtures.core.machine import this_machine
+from fixtures.core.registry import load
 from fixtures.core.spec import Variant
+from fixtures.harness.labelled_rows import Evaluated
 from fixtures.known_failures.entry import ACCURACY, BUILD, KnownFailure
 from fixtures.options.comparison import Comparing
 
@@ -39,8 +41,9 @@ class Stack:
     def probes(self, model: str, size: str) -> dict[str, Any]:
         return ROWS
 
-    def dev(self, model: str, size: str) -> tuple[Any, dict[str, Any]]:
-        return np.array([0, 1, 0, 1]), ROWS
+    def dev(self, model: str, size: str) -> Evaluated:
+        rows = [{"text": "one", "pair": "two", "label": i % 2} for i in range(4)]
+        return Evaluated(load().tasks["mrpc"], rows, ["0", "1"], ROWS, {})
 
     def checkpoint(self, model: str, size: str) -> Any:
         return SimpleNamespace(trained=True, in_order=lambda logits: logits)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from fixtures.options.report_folder import prepare
+from fixtures.report.earlier_schemas import upgraded
 from tests.support.browser import opened, problems
 from tests.support.nested import run
 from tests.support.reports import Content, other_machine, report, small
@@ -35,6 +36,29 @@ def sample(content: Content, tmp_path: Path) -> Path:
     return file
 
 
+def test_a_file_of_the_first_schema_has_its_metrics_by_name() -> None:
+    """Accuracy and F1 had fields of their own when MRPC was the only task."""
+    row = {
+        "acc": 0.8,
+        "f1": 0.85,
+        "baseline_acc": 0.81,
+        "baseline_f1": 0.86,
+        "f1_loss": 0.01,
+        "f1_loss_low": 0.0,
+        "f1_loss_high": 0.02,
+    }
+    old = {"schema": 1, "rows": {ROW: row}, "data": {"kind": "MRPC", "train_pairs": 3668, "dev_pairs": 408}}
+    made = upgraded(old)
+    assert made["schema"] == 2
+    assert made["data"]["task"] == "MRPC"
+    assert (made["data"]["train_rows"], made["data"]["dev_rows"]) == (3668, 408)
+    found = made["rows"][ROW]
+    assert (found["metric"], found["score"], found["baseline_score"]) == ("accuracy", 0.8, 0.81)
+    assert found["metrics"] == {"accuracy": 0.8, "f1": 0.85}
+    assert found["metric_losses"] == {"f1": {"estimate": 0.01, "low": 0.0, "high": 0.02}}
+    assert upgraded({"schema": 2, "rows": {}}) == {"schema": 2, "rows": {}}
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -42,13 +66,13 @@ def sample(content: Content, tmp_path: Path) -> Path:
         (lambda c: c.pop("encoder_parity"), "the field 'encoder_parity' cannot be used (field required)"),
         (
             lambda c: c["encoder_parity"].update(schema=99),
-            "the field 'encoder_parity.schema' cannot be used (input should be 1)",
+            "the field 'encoder_parity.schema' cannot be used (input should be 2)",
         ),
         (
             lambda c: c["encoder_parity"]["rows"][ROW].update(median_ms="fast"),
             f"the field 'encoder_parity.rows.{ROW}.median_ms' cannot be used",
         ),
-        (lambda c: c["encoder_parity"]["rows"][ROW].update(acc=82.8), f"'encoder_parity.rows.{ROW}.acc' cannot be used"),
+        (lambda c: c["encoder_parity"]["rows"][ROW].update(flips=82.8), f"'encoder_parity.rows.{ROW}.flips' cannot be used"),
         (
             lambda c: c["encoder_parity"]["rows"][ROW].update(known="x", instead="y", link="javascript:alert(1)"),
             f"'encoder_parity.rows.{ROW}.link' cannot be used",

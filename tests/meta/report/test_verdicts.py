@@ -83,7 +83,7 @@ def test_what_failed_before_it_was_measured_has_a_row_beside_what_was() -> None:
     content = {
         "rows": {
             name: {"baseline": "m-pytorch-f32", **row, "verdict": verdict(row)}
-            for name, row in (("m-pytorch-f32", {"acc": 0.8}), ("m-onnxruntime-int8", refused), ("m-tflite-f32", met))
+            for name, row in (("m-pytorch-f32", {"score": 0.8}), ("m-onnxruntime-int8", refused), ("m-tflite-f32", met))
         }
     }
     shown = measured(content["rows"])
