@@ -30,6 +30,13 @@ FAMILIES = ("bert", "distilbert", "ibert")
 QUALITY = ("bench/test_quality.py", "--backends=pytorch", "--precisions=f32", "--no-fine-tune")
 #: What the suite says of a folder from which everything is read as it is written.
 AS_IT_IS: dict[str, Any] = {"notes": [], "exchanged": False}
+
+
+def labels(number: int) -> dict[str, Any]:
+    """What is said of a head with transformers' default names."""
+    return {"labels": number, "label_names": [f"LABEL_{i}" for i in range(number)]}
+
+
 #: Folders that the suite accepts.
 STORED = {WEIGHTS, "config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json"}
 GOOD = (
@@ -230,7 +237,7 @@ def test_a_pickle_of_the_hub_is_read_as_weights_and_never_run(worker: WorkerProc
     home = worker.log.parent
     for name in ("pickle", "malicious"):
         shutil.copytree(folders / name, cached(home, "model", f"someone/{name}"), dirs_exist_ok=True)
-    assert job(worker, "hub", tmp_path / "good", hub_id="someone/pickle") == {**AS_IT_IS, "trained_head": True, "labels": 2}
+    assert job(worker, "hub", tmp_path / "good", hub_id="someone/pickle") == {**AS_IT_IS, "trained_head": True, **labels(2)}
     assert (tmp_path / "good" / WEIGHTS).exists()
     assert not (tmp_path / "good" / PICKLE).exists()
     with pytest.raises(RemoteError) as refused:
@@ -243,7 +250,7 @@ def test_folders_of_every_kind_are_brought_into_the_store(worker: WorkerProcess,
     """Each folder becomes one file of safetensors in float32 and a tokenizer; no other file is copied."""
     for name in GOOD:
         made = job(worker, "copy", tmp_path / name, source=str(folders / name))
-        expected = {"trained_head": name != "encoder-only", "labels": 3 if name == "three-labels" else 2}
+        expected = {"trained_head": name != "encoder-only", **labels(3 if name == "three-labels" else 2)}
         assert made == {**AS_IT_IS, **expected}, name
         assert {path.name for path in (tmp_path / name).iterdir()} <= STORED, name
         length = int.from_bytes((tmp_path / name / WEIGHTS).read_bytes()[:8], "little")

@@ -106,7 +106,7 @@ def test_quotes_carriage_returns_and_a_byte_order_mark_are_no_fault_and_change_n
         made = worker.ask("call", timeout=120, target="fixtures.worker.jobs.mrpc:from_folder", arguments=arguments)
     finally:
         worker.close()
-    assert made["value"]["train_pairs"] == len(GOOD) + 1
+    assert made["value"]["train_rows"] == len(GOOD) + 1
     rows = data.read(out, "train")
     assert rows[0] == (odd.split("\t")[3], odd.split("\t")[4], 1)
     assert [json.dumps(row) for row in rows[1:]] == [
