@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -203,11 +204,12 @@ def test_positions_that_a_tie_moved_are_counted(probes: Inputs, yardstick: Calla
     assert [f.of for f in yardstick("f32").stages(_states(onnx.encoder, probes, FLOATS["f32"], 1))] == [0] * len(moved)
 
 
-def test_values_in_float32_are_no_float16(checkpoint: Path, probes: Inputs) -> None:
+@pytest.mark.parametrize("sums", ["f32", "f16"])
+def test_values_in_float32_are_no_float16(checkpoint: Path, probes: Inputs, sums: str) -> None:
     """A variant that rounds only its weights to float16, and passes values in float32, is reported as more exact."""
-    encoder = read(checkpoint)
-    yardstick = Yardstick(encoder, FLOATS["f16"], probes)
-    assert yardstick.more_exact(_states(encoder, probes, FLOATS["f16"], 1)) is None
+    encoder, how = read(checkpoint), replace(FLOATS["f16"], sums=sums)
+    yardstick = Yardstick(encoder, how, probes)
+    assert yardstick.more_exact(_states(encoder, probes, how, 1)) is None
     said = yardstick.more_exact(_states(encoder, probes, Arithmetic("f16"), 1))
     assert said is not None
     assert "declared to pass in f16" in said
