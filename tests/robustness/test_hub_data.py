@@ -170,6 +170,18 @@ def test_a_new_commit_is_loaded_anew_and_an_old_one_is_found_offline(
     assert (second.meta["revision"], second.meta["dev_rows"]) == (OTHER_COMMIT, 50)
 
 
+def test_offline_another_commit_than_the_known_one_is_refused(make: Callable[..., Harness], repository: Path) -> None:
+    """The caches of the hub's files and of the ``datasets`` library differ if a run ended between the two downloads."""
+    with hub.serve(repository, known=ID) as address:
+        make(address, f"{ID}:topics").data()
+    with hub.serve(repository, known=ID, commit=OTHER_COMMIT) as address:
+        assert make(address, f"{ID}:topics")._revisions.of(ID) == OTHER_COMMIT
+    with pytest.raises(
+        WorkerError, match="the cache of the datasets library has it at 0123456789ab, that of the hub's files at ff"
+    ):
+        make("", f"{ID}:topics").data()
+
+
 def test_the_split_that_is_evaluated_is_not_trained_on(make: Callable[..., Harness], repository: Path) -> None:
     """A bad row is named with configuration and split; ``more`` has one row less than ``topics``."""
     dev = len(standin.generate("classification")["splits"]["dev"])
