@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fixtures.core.machine import this_machine
 from fixtures.harness import weight_sources
 from fixtures.models.bert import minilm_l6
@@ -50,7 +52,6 @@ def make(
     It starts from ``base``, fields of ``tests.support.folders.ordinary``, or from the default model's published weights. It is
     fine-tuned on the first ``train`` pairs of the folder ``learnt_from``; with None it is not trained.
     """
-    folder = Path(out)
     if base is not None and learnt_from is None:
         ordinary(say, out, **base)
         return {"accuracy": None}
@@ -66,7 +67,7 @@ def make(
         say, out, str(start), str(chosen), name, **data.TRAINING, epochs=epochs, learning_rate=learning_rate,
         batch=minilm_l6().fine_tune.batch, seed=seed, bfloat16=this_machine().native_bfloat16,
     )  # fmt: skip
-    return {"accuracy": _accuracy(folder, data.read(Path(learnt_from), "dev"))}
+    return {"accuracy": _accuracy(say, out, Path(learnt_from) / "dev.json", scratch)}
 
 
 def _published() -> Path:
@@ -78,8 +79,9 @@ def _published() -> Path:
     return folder
 
 
-def _accuracy(folder: Path, rows: list[data.Pair]) -> float:
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    model = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True).eval()
-    return fine_tune._accuracy(model, AutoTokenizer.from_pretrained(folder, local_files_only=True), rows)
+def _accuracy(say: Say, folder: str, dev: Path, scratch: str) -> float:
+    task = {name: data.TRAINING[name] for name in ("task", "longest")}
+    fine_tune.outputs(say, scratch, folder, str(dev), **task)
+    with np.load(Path(scratch) / "outputs.npz") as arrays:
+        right = arrays["outputs"].argmax(1) == [row["label"] for row in data.read_rows(dev)]
+    return float(right.mean())

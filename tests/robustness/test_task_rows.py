@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fixtures.harness.worker_process import WorkerProcess
 from fixtures.worker.jobs.task_rows import Malformed, match_labels, read
 
 MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
@@ -127,18 +128,11 @@ def test_parts_of_the_hub_follow_each_other(tmp_path: Path) -> None:
 
 
 def test_saved_datasets_have_the_names_of_their_classes(tmp_path: Path) -> None:
-    import datasets  # takes a second
-
-    classes = datasets.ClassLabel(names=["B-X", "O", "5"])
-    one = {"text": ["a", "b"], "label": [2, 0], "tokens": [["a"], ["b", "c"]], "ner_tags": [[1], [0, 2]]}
-    one["answers"] = [{"text": ["a"], "answer_start": [0]}, {"text": [], "answer_start": []}]
-    spans = {"text": datasets.Sequence(datasets.Value("string")), "answer_start": datasets.Sequence(datasets.Value("int32"))}
-    text, words = datasets.Value("string"), datasets.Sequence(datasets.Value("string"))
-    features = datasets.Features(text=text, label=classes, tokens=words, ner_tags=datasets.Sequence(classes), answers=spans)
-    made = datasets.Dataset.from_dict(one, features=features)
-    made.save_to_disk(str(tmp_path / "one"))
-    datasets.DatasetDict(train=made, validation=made).save_to_disk(str(tmp_path / "splits"))
-    made.to_parquet(str(tmp_path / "rows.parquet"))
+    worker = WorkerProcess("saved", tmp_path / "log", threads=1)
+    try:
+        worker.ask("call", timeout=120, target="tests.support.task_files:saved", arguments={"folder": str(tmp_path)})
+    finally:
+        worker.close()
     for path in (tmp_path / "one", tmp_path / "splits", tmp_path / "rows.parquet", *(tmp_path / "one").glob("*.arrow")):
         found = read(path, "classification", {})
         assert found["labels"] == ["B-X", "O", "5"]

@@ -53,6 +53,12 @@ def small() -> Content:
             "against": "other",
             "ratio": 1.01, "ratio_low": 0.99, "ratio_high": 1.03, "processes": 6, "rounds": 60, "compare_seconds": 9.0,
             "gate": "not slower",
+            "throughput": {
+                "samples": {"unsorted": 256, "sorted": 256, "maximum": 64},
+                "batch": 32, "longest": 128, "static": False, "rounds": 3, "conditions": "clean",
+                "per_second": {"unsorted": 900.0, "sorted": 1200.0, "maximum": 600.0},
+                "padding": {"unsorted": 0.3, "sorted": 0.05, "maximum": 0.6}, "tokenised_per_second": 6000.0,
+            },
         }
         for identifier, backend in zip(ids, ("pytorch", "onnxruntime"), strict=True)
     }  # fmt: skip

@@ -73,6 +73,22 @@ def _contrasted(base: Path, out: Path) -> None:
     (out / "1_Pooling" / "config.json").write_text(json.dumps(pooling), encoding="utf-8")
 
 
+def saved(say: Say, folder: str) -> None:
+    """Save rows with a ClassLabel as the ``datasets`` library does: ``one``, the splits ``splits``, and ``rows.parquet``."""
+    import datasets
+
+    classes = datasets.ClassLabel(names=["B-X", "O", "5"])
+    one = {"text": ["a", "b"], "label": [2, 0], "tokens": [["a"], ["b", "c"]], "ner_tags": [[1], [0, 2]]}
+    one["answers"] = [{"text": ["a"], "answer_start": [0]}, {"text": [], "answer_start": []}]
+    spans = {"text": datasets.Sequence(datasets.Value("string")), "answer_start": datasets.Sequence(datasets.Value("int32"))}
+    text, words = datasets.Value("string"), datasets.Sequence(datasets.Value("string"))
+    features = datasets.Features(text=text, label=classes, tokens=words, ner_tags=datasets.Sequence(classes), answers=spans)
+    made = datasets.Dataset.from_dict(one, features=features)
+    made.save_to_disk(f"{folder}/one")
+    datasets.DatasetDict(train=made, validation=made).save_to_disk(f"{folder}/splits")
+    made.to_parquet(f"{folder}/rows.parquet")
+
+
 def _write(path: Path, header: list[str], rows: list[list[Any]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([header, *rows])

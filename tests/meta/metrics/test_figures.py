@@ -63,7 +63,7 @@ def test_a_head_that_never_learnt_the_task_has_no_accuracy() -> None:
 
     def said(right: int) -> str | None:
         """What is said of predictions that are right in this many rows, from the end."""
-        return untaught(MRPC, truth.astype(np.int64), np.where(np.arange(1000) >= 1000 - right, truth, ~truth), 0.05)
+        return untaught(MRPC, truth.astype(np.int64), np.where(np.arange(1000) >= 1000 - right, truth, ~truth))
 
     assert said(740) is None
     assert said(700) == "accuracy 0.700 where the majority class has 0.684: fine-tune it on this task first"

@@ -127,6 +127,33 @@ def test_what_nobody_can_be_compared_with(bench: Bench) -> None:
     assert bench("--fail-if-slower=5%").returncode == 4
 
 
+def test_rows_are_timed_in_three_passes_and_shown(bench: Bench, tmp_path: Path) -> None:
+    """The figures are in the JSON and in the tables of terminal and page, with what padding to the maximum costs."""
+    found = bench(
+        "-k=rows and not opset11", "--backends=onnxruntime,tensorflow_xla", "--precisions=f32", f"--report={tmp_path}",
+        f"--benchmark-json={tmp_path / 'rows.json'}",
+    )  # fmt: skip
+    assert found.returncode == 0, found.stdout[-3000:]
+    content = figures(tmp_path / "rows.json")
+    rows = {name: row["throughput"] for name, row in content["encoder_parity"]["rows"].items()}
+    one, static = (rows[f"bert-base-uncased-tiny-{backend}-f32"] for backend in ("onnxruntime", "tensorflow_xla"))
+    assert (one["static"], static["static"]) == (False, True)
+    for figure in (one, static):
+        assert (figure["batch"], figure["longest"]) == (32, 128)
+        assert 2 * 32 <= figure["samples"]["sorted"] == figure["samples"]["unsorted"] <= 256
+        assert set(figure["per_second"]) == set(figure["padding"]) == {"unsorted", "sorted", "maximum"}
+        assert 0 < figure["padding"]["sorted"] <= figure["padding"]["unsorted"] <= figure["padding"]["maximum"] < 1
+        assert figure["tokenised_per_second"] > 0
+    (case,) = [case for case in content["benchmarks"] if case["extra_info"]["rows_of"]["backend"] == "onnxruntime"]
+    rates, extra = one["per_second"], case["extra_info"]
+    assert extra["maximum_costs"] == pytest.approx(rates["unsorted"] / rates["maximum"])
+    assert sorted(case["stats"]["data"]) == pytest.approx(sorted(extra["seconds"]["unsorted"]))
+    shown = html.unescape((tmp_path / "index.html").read_text(encoding="utf-8"))
+    for text in (found.stdout, shown):
+        assert "task rows: samples a second on evaluated rows of stand-in in batches of 32" in text
+        assert "bert-base-uncased-tiny: padding to 128 tokens costs " in text
+
+
 def test_grid_profiles_and_claims_run_on_request_only(bench: Bench, tmp_path: Path) -> None:
     """``-m`` selects grid, profiles and claims, here in one call; a plain ``pytest bench`` runs none of them."""
     plain = bench("--collect-only", "-q")
