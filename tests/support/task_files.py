@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ Say = Callable[[str], None]
 #: Epochs and learning rate with which a small model learns a task from random weights.
 EPOCHS, RATE = {"question-answering": 5}, 1e-3
 OTHERS = 4
-#: Passes in which a small model learns to guess words, and the numbers of words where they are outputs.
-PASSES, VOCABULARIES = 20, {"masked-words": 2048}
+#: The steps in which a small model learns to guess words, and what is then different of it.
+STEPS, PRETRAINED = 600, {"vocab_size": 1024, "initializer_range": 0.05}
 
 
 def trained(say: Say, out: str, folder: str, task: str, columns: dict[str, str] | None = None) -> dict[str, Any]:
@@ -27,7 +28,8 @@ def trained(say: Say, out: str, folder: str, task: str, columns: dict[str, str] 
     WRITERS[task](Path(folder))
     found = task_rows.read(Path(folder), chosen.form, columns or {})
     labels = found["labels"]
-    config = {**load().models["bert-base-cased"].configuration("tiny"), "vocab_size": VOCABULARIES.get(task, 8192)}
+    config = {**load().models["bert-base-cased"].configuration("tiny"), "vocab_size": 8192}
+    config.update(PRETRAINED if chosen.kind == VOCABULARY else {})
     base = Path(folder).parent / f"{task}-base"
     checkpoint.seeded(say, str(base), "bert", config, True, 1, chosen.number_of_outputs(labels), chosen.kind, labels)
     Path(out).mkdir(parents=True)
@@ -48,20 +50,21 @@ def trained(say: Say, out: str, folder: str, task: str, columns: dict[str, str] 
 def _pretrained(base: Path, out: Path, texts: list[str]) -> None:
     """Train the model in ``base`` to guess words of ``texts``, of which another seventh is masked each time."""
     import torch
-    from transformers import AutoTokenizer, DataCollatorForLanguageModeling
+    from transformers import AutoTokenizer, DataCollatorForLanguageModeling, get_linear_schedule_with_warmup
 
     from fixtures.backends import _torch_heads
 
     torch.manual_seed(0)
     model, tokenizer = _torch_heads.loaded(base), AutoTokenizer.from_pretrained(base, local_files_only=True)
     collate = DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.15)
-    rows = [{"input_ids": ids} for ids in tokenizer(texts, truncation=True, max_length=64)["input_ids"]]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE)
+    rows = [{"input_ids": ids} for ids in tokenizer(texts, truncation=True, max_length=32)["input_ids"]]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2 * RATE)
+    schedule = get_linear_schedule_with_warmup(optimizer, STEPS // 6, STEPS)
     model.train()
-    for start in [*range(0, len(rows), 32)] * PASSES:
-        batch = collate(rows[start : start + 32])
-        model(**batch).loss.backward()
+    for chosen in torch.randint(len(rows), (STEPS, 32)).tolist():
+        model(**collate([rows[i] for i in chosen])).loss.backward()
         optimizer.step()
+        schedule.step()
         optimizer.zero_grad()
     model.eval().save_pretrained(out)
     tokenizer.save_pretrained(out)
@@ -175,10 +178,11 @@ def similarity(folder: Path) -> None:
 
 
 def masked_words(folder: Path) -> None:
-    """Text, a passage in a line."""
+    """Text, a sentence in a line."""
     splits, _ = _splits("text")
     for split, rows in splits.items():
-        (folder / f"{split}.txt").write_text("\n".join(row["text"] for row in rows) + "\n", encoding="utf-8")
+        lines = [sentence for row in rows for sentence in re.split(r"(?<=[.!?]) ", row["text"])]
+        (folder / f"{split}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 WRITERS: dict[str, Callable[[Path], None]] = {
