@@ -55,6 +55,7 @@ def _pretrained(base: Path, out: Path, texts: list[str]) -> None:
     from fixtures.backends import _torch_heads
 
     torch.manual_seed(0)
+    torch.set_num_threads(1)  # products so small take longer with more
     model, tokenizer = _torch_heads.loaded(base), AutoTokenizer.from_pretrained(base, local_files_only=True)
     collate = DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.15)
     rows = [{"input_ids": ids} for ids in tokenizer(texts, truncation=True, max_length=32)["input_ids"]]
