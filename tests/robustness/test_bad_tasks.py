@@ -53,7 +53,7 @@ def test_a_bad_row_is_named_before_anything_is_built(tmp_path: Path) -> None:
         ),
         (
             "masked-words", "BertForTokenClassification",
-            "(config.json has architectures BertForTokenClassification), and a model of masked words is asked for; give the weights",
+            "(config.json has architectures BertForTokenClassification), and a model of masked words is asked for; give",
         ),
         (
             "masked-words", "BertModel",
