@@ -83,7 +83,9 @@ def test_short_texts_have_no_more_masked_words_than_words() -> None:
 
 
 def test_one_token_of_a_row_is_masked_and_never_a_special_one() -> None:
-    rows = [{"text": text, "share": share} for text in ("10 11 what 12", "20", "21 who") for share in (0.0, 0.4, 0.99)]
+    rows: list[dict[str, Any]] = [
+        {"text": text, "share": share} for text in ("10 11 what 12", "20", "21 who") for share in (0.0, 0.4, 0.99)
+    ]
     made, plain = encoded(rows), Words()([row["text"] for row in rows], max_length=128)["input_ids"]
     every, place = np.arange(len(rows)), made["beside.place"]
     assert (made["input_ids"][every, place] == MASK).all()
@@ -178,7 +180,11 @@ def judged(worker: WorkerProcess, tmp_path: Path) -> Callable[[str], tuple[Encod
     def make(family: str) -> tuple[Encoder, Yardstick, dict[str, Any]]:
         mask = (np.arange(12) < np.array([12, 9, 5, 12])[:, None]).astype(np.int64)
         ids = np.random.default_rng(7).integers(10, 300, mask.shape)
-        given = {"input_ids": np.where(mask == 1, ids, 1), "attention_mask": mask, "token_type_ids": np.zeros_like(mask)}
+        given: dict[str, Any] = {
+            "input_ids": np.where(mask == 1, ids, 1),
+            "attention_mask": mask,
+            "token_type_ids": np.zeros_like(mask),
+        }
         np.savez(tmp_path / INPUTS, **given)
         fields = {**load_families()[family].tiny, "vocab_size": 300}
         arguments = {"out": str(tmp_path), "family": family, "fields": fields, "seed": 2021, "kind": VOCABULARY}
