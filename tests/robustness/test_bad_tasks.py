@@ -44,6 +44,14 @@ def test_a_bad_row_is_named_before_anything_is_built(tmp_path: Path) -> None:
     assert "no column 'stars'" in refused("--task=classification", bad, store, "--columns=text=text,label=stars")
 
 
+def test_the_default_model_has_no_head_of_masked_words(tmp_path: Path) -> None:
+    options = ("--task=masked-words", "--backends=pytorch", "--precisions=f32", f"--artifacts={tmp_path}")
+    result = run("bench/test_quality.py", *options)
+    assert result.returncode == 1, result.stdout[-2000:]
+    assert "has no head of masked words" in result.stdout
+    assert "Traceback" not in result.stdout
+
+
 @pytest.mark.parametrize(
     ("task", "architecture", "says"),
     [
