@@ -44,15 +44,39 @@ def test_a_bad_row_is_named_before_anything_is_built(tmp_path: Path) -> None:
     assert "no column 'stars'" in refused("--task=classification", bad, store, "--columns=text=text,label=stars")
 
 
-def test_a_checkpoint_for_another_task_is_refused(tmp_path: Path) -> None:
+def test_the_default_model_has_no_head_of_masked_words(tmp_path: Path) -> None:
+    options = ("--task=masked-words", "--backends=pytorch", "--precisions=f32", f"--artifacts={tmp_path}")
+    result = run("bench/test_quality.py", *options)
+    assert result.returncode == 1, result.stdout[-2000:]
+    assert "has no head of masked words" in result.stdout
+    assert "Traceback" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("task", "architecture", "says"),
+    [
+        (
+            "question-answering", "BertForTokenClassification",
+            "labels tokens (config.json has architectures BertForTokenClassification), and a model that answers questions or",
+        ),
+        (
+            "masked-words", "BertForTokenClassification",
+            "(config.json has architectures BertForTokenClassification), and a model of masked words is asked for; give",
+        ),
+        (
+            "masked-words", "BertModel",
+            "has no head of masked words (cls.predictions.transform.dense.weight), and one is asked for; give the weights as",
+        ),
+        ("masked-words", "MobileBertForMaskedLM", "is of the family mobilebert, whose head of masked words has no definition"),
+    ],
+)  # fmt: skip
+def test_a_checkpoint_for_another_task_is_refused(tmp_path: Path, task: str, architecture: str, says: str) -> None:
     config = {
-        "model_type": "bert", "num_hidden_layers": 1, "num_attention_heads": 2, "hidden_size": 8, "vocab_size": 99,
-        "max_position_embeddings": 64, "architectures": ["BertForTokenClassification"],
+        "model_type": architecture.partition("For")[0].replace("Model", "").lower(), "num_hidden_layers": 1, "vocab_size": 99,
+        "num_attention_heads": 2, "hidden_size": 8, "intermediate_size": 8, "max_position_embeddings": 64,
+        "architectures": [architecture],
     }  # fmt: skip
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     (tmp_path / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
     (tmp_path / "tokenizer.json").write_text('{"model": {}}', encoding="utf-8")
-    says = refused("--task=question-answering", f"--checkpoint=my={tmp_path}")
-    assert (
-        "labels tokens (config.json has architectures BertForTokenClassification), and a model that answers questions" in says
-    )
+    assert says in refused(f"--task={task}", f"--checkpoint=my={tmp_path}")

@@ -8,11 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from fixtures.backends import _torch_heads
+from fixtures.core.heads import SEQUENCE
+
 OUTPUTS, INPUTS = "outputs.npz", "inputs.npz"
 
 
-def make(say: Callable[[str], None], out: str, family: str, fields: dict[str, Any], seed: int) -> list[str]:
-    """Write a model with the configuration ``fields`` into ``out``, and the outputs for INPUTS in the same folder.
+def make(
+    say: Callable[[str], None], out: str, family: str, fields: dict[str, Any], seed: int, kind: str = SEQUENCE
+) -> list[str]:
+    """Write a model with the configuration ``fields`` and a head of ``kind`` into ``out``, and the outputs for INPUTS there.
 
     One-dimensional weights are shaken: with scales of 1 and shifts of 0, a definition without them would still agree. The
     result is the names of the inputs that transformers' class takes.
@@ -20,10 +25,10 @@ def make(say: Callable[[str], None], out: str, family: str, fields: dict[str, An
     import inspect
 
     import torch
-    from transformers import AutoConfig, AutoModelForSequenceClassification
+    from transformers import AutoConfig
 
     torch.manual_seed(seed)
-    model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(family, num_labels=2, **fields))
+    model = _torch_heads.auto_class(kind).from_config(AutoConfig.for_model(family, num_labels=2, **fields))
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() == 1:

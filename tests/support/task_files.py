@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fixtures.core.heads import VECTOR
+from fixtures.core.heads import VECTOR, VOCABULARY
 from fixtures.core.registry import load
 from fixtures.worker import standin
 from fixtures.worker.jobs import checkpoint, fine_tune, task_rows
@@ -17,6 +18,8 @@ Say = Callable[[str], None]
 #: Epochs and learning rate with which a small model learns a task from random weights.
 EPOCHS, RATE = {"question-answering": 5}, 1e-3
 OTHERS = 4
+#: The steps in which a small model learns to guess words, and what is then different of it.
+STEPS, PRETRAINED = 600, {"vocab_size": 1024, "initializer_range": 0.05}
 
 
 def trained(say: Say, out: str, folder: str, task: str, columns: dict[str, str] | None = None) -> dict[str, Any]:
@@ -26,11 +29,15 @@ def trained(say: Say, out: str, folder: str, task: str, columns: dict[str, str] 
     found = task_rows.read(Path(folder), chosen.form, columns or {})
     labels = found["labels"]
     config = {**load().models["bert-base-cased"].configuration("tiny"), "vocab_size": 8192}
+    config.update(PRETRAINED if chosen.kind == VOCABULARY else {})
     base = Path(folder).parent / f"{task}-base"
     checkpoint.seeded(say, str(base), "bert", config, True, 1, chosen.number_of_outputs(labels), chosen.kind, labels)
     Path(out).mkdir(parents=True)
     if chosen.kind == VECTOR:
         _contrasted(base, Path(out))
+        return {"labels": labels}
+    if chosen.kind == VOCABULARY:
+        _pretrained(base, Path(out), [row["text"] for row in found["splits"]["train"]])
         return {"labels": labels}
     (base / "train.json").write_text(json.dumps(found["splits"]["train"]), encoding="utf-8")
     fine_tune.run(
@@ -38,6 +45,30 @@ def trained(say: Say, out: str, folder: str, task: str, columns: dict[str, str] 
         epochs=EPOCHS.get(task, OTHERS), learning_rate=RATE, batch=32, seed=0, bfloat16=False,
     )  # fmt: skip
     return {"labels": labels}
+
+
+def _pretrained(base: Path, out: Path, texts: list[str]) -> None:
+    """Train the model in ``base`` to guess words of ``texts``, of which another seventh is masked each time."""
+    import torch
+    from transformers import AutoTokenizer, DataCollatorForLanguageModeling, get_linear_schedule_with_warmup
+
+    from fixtures.backends import _torch_heads
+
+    torch.manual_seed(0)
+    torch.set_num_threads(1)  # products so small take longer with more
+    model, tokenizer = _torch_heads.loaded(base), AutoTokenizer.from_pretrained(base, local_files_only=True)
+    collate = DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.15)
+    rows = [{"input_ids": ids} for ids in tokenizer(texts, truncation=True, max_length=32)["input_ids"]]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2 * RATE)
+    schedule = get_linear_schedule_with_warmup(optimizer, STEPS // 6, STEPS)
+    model.train()
+    for chosen in torch.randint(len(rows), (STEPS, 32)).tolist():
+        model(**collate([rows[i] for i in chosen])).loss.backward()
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+    model.eval().save_pretrained(out)
+    tokenizer.save_pretrained(out)
 
 
 def _contrasted(base: Path, out: Path) -> None:
@@ -163,7 +194,16 @@ def similarity(folder: Path) -> None:
     (folder / "dev.jsonl").write_text("\n".join(lines), encoding="utf-8")
 
 
+def masked_words(folder: Path) -> None:
+    """Text, a sentence in a line."""
+    splits, _ = _splits("text")
+    for split, rows in splits.items():
+        lines = [sentence for row in rows for sentence in re.split(r"(?<=[.!?]) ", row["text"])]
+        (folder / f"{split}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 WRITERS: dict[str, Callable[[Path], None]] = {
     "classification": classification, "regression": regression, "token-classification": token_classification,
     "question-answering": question_answering, "retrieval": retrieval, "similarity": similarity,
+    "masked-words": masked_words,
 }  # fmt: skip

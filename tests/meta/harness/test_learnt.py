@@ -73,7 +73,7 @@ def test_a_model_that_predicts_the_labels_has_learnt_its_task(
 ) -> None:
     harness = make(form)
     data, tuner = harness.data(), harness._tuner
-    truth = harness.task.truth(listed(harness.task, data.path, "dev"), data.meta["labels"])
+    truth = harness.task.truth(listed(harness.task, data.path, "dev"), data.meta["labels"], {})
     outputs: Any = np.eye(len(data.meta["labels"]))[truth] if form == "classification" else np.asarray(truth)[:, None]
     right = artifact(tmp_path / "right", "weights")
     np.savez(right.path / "outputs.npz", outputs=outputs)

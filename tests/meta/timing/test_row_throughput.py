@@ -73,8 +73,7 @@ class Slow:
     def pass_over(self, batches: Sequence[Mapping[str, Any]]) -> Pass:
         self.passed.append(sum(batch["input_ids"].size for batch in batches))
         seconds = [self.a_token * batch["input_ids"].size for batch in batches]
-        logits = [np.full((len(batch["input_ids"]), 2), 0.0 if self.keeps else len(self.passed)) for batch in batches]
-        return Pass(seconds, QUIET, logits)
+        return Pass(seconds, QUIET, ["same" if self.keeps else str(len(self.passed)) for _ in batches])
 
 
 def test_samples_a_second_are_those_of_the_tokens_that_are_computed(rows: dict[str, Any]) -> None:
@@ -130,7 +129,7 @@ def test_float32_predicts_the_same_in_every_pass(harness: Harness, backend: str)
     session, found = harness.open(variant), {}
     try:
         for name, batches in row_throughput.passes(rows, 128, shape.pad_id).items():
-            logits = session.pass_over([inputs for _, inputs in batches]).logits
+            logits = [session.run(inputs)["logits"] for _, inputs in batches]
             found[name] = np.concatenate(logits)[np.argsort(np.concatenate([group for group, _ in batches]))]
     finally:
         harness.pool.release(session)
