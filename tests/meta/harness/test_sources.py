@@ -63,7 +63,7 @@ def test_the_hubs_cache_serves_weights_and_mrpc_offline(folder: Path, tmp_path: 
     arguments = ("--models=distilbert-base-cased", f"--artifacts={tmp_path / 'store'}")
     found = run(*ONE_VARIANT, "-k", "agreement", *arguments, HF_HOME=str(tmp_path / "hf"))
     assert found.returncode == 0, found.stdout[-3000:]
-    assert "data: MRPC (300 training and 40 dev pairs, majority class 0.500)" in found.stdout
+    assert "data: MRPC (300 train and 40 dev rows, majority class 0.500)" in found.stdout
     assert "1 passed" in found.stdout
     assert "weights: distilbert-base-cased: hub distilbert/distilbert-base-cased" in found.stdout
 
