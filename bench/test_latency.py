@@ -11,7 +11,7 @@ from fixtures.core.spec import Variant
 from fixtures.harness.checkpoints import Checkpoint
 from fixtures.harness.harness import Harness
 from fixtures.options.settings import Settings
-from fixtures.timing.pytest_timer import ChildClock
+from fixtures.timing.pytest_timer import recorded
 from fixtures.timing.roofline import Peaks, least_seconds
 from fixtures.timing.visits import VISITS, Visits
 
@@ -60,15 +60,7 @@ def test_latency(
     threads = {visit.threads for visit in latency.visits}
     assert threads == {settings.threads}, f"{variant.id} ran with {threads} threads, not with {settings.threads}"
 
-    # pytest-benchmark makes the statistics and the file: it reads a clock that advances by the times of the worker process.
-    clock, rounds = ChildClock(), iter(best.found.seconds)
-    request.node.add_marker(pytest.mark.benchmark(timer=clock, group=variant.subject))
-    benchmark = request.getfixturevalue("benchmark")
-
-    def one_round() -> None:
-        clock.seconds += next(rounds)
-
-    benchmark.pedantic(one_round, rounds=len(best.found.seconds))
+    benchmark = recorded(request, best.found.seconds, variant.subject)
     why = peaks.too_fast(checkpoint.shape, variant, settings.batch, settings.seq_len, best.found.median)
     assert why is None, f"{variant.id}: {why}"
     measured = {

@@ -13,7 +13,7 @@ from fixtures.harness.checkpoints import Checkpoint
 from fixtures.harness.harness import Harness
 from fixtures.harness.session import Session
 from fixtures.timing import row_throughput
-from fixtures.timing.pytest_timer import ChildClock
+from fixtures.timing.pytest_timer import recorded
 from fixtures.timing.roofline import least_seconds
 from fixtures.timing.row_throughput import BATCH, MAXIMUM, ROUNDS, ROWS, UNSORTED
 
@@ -67,14 +67,7 @@ def test_rows(
             f"{batches * least * 1e6:.3g} us to read the weights for them"
         )
 
-    clock, rounds = ChildClock(), iter(found.seconds[UNSORTED])
-    request.node.add_marker(pytest.mark.benchmark(timer=clock, group=f"{variant.subject} rows"))
-    benchmark = request.getfixturevalue("benchmark")
-
-    def one_round() -> None:
-        clock.seconds += next(rounds)
-
-    benchmark.pedantic(one_round, rounds=len(found.seconds[UNSORTED]))
+    benchmark = recorded(request, found.seconds[UNSORTED], f"{variant.subject} rows")
     measured = {**found.fields(), "tokenised_per_second": tokenised(checkpoint, variant)}
     row(throughput=measured)
     benchmark.extra_info.update(
