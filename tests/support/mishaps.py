@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,11 @@ def fine(say: Say, out: str) -> dict[str, Any]:
 def reads(say: Say, out: str) -> int:
     """The number of bytes of the file ``out``."""
     return len(Path(out).read_bytes())
+
+
+def litters(say: Say, out: str) -> str:
+    """The path of a new temporary file, which this process does not remove."""
+    return tempfile.mkstemp()[1]
 
 
 def raises(say: Say, out: str) -> None:

@@ -88,6 +88,19 @@ def test_a_dead_worker_stays_dead(mishap: Mishap) -> None:
         mishap("fine")
 
 
+@pytest.mark.parametrize("end", ["close", "exits"])
+def test_no_temporary_file_is_left(mishap: Mishap, worker: WorkerProcess, tmp_path: Path, end: str) -> None:
+    left = Path(mishap("litters")["value"])
+    assert left.exists()
+    assert tmp_path in left.parents, "it is not removed with the run if the parent is killed"
+    if end == "close":
+        worker.close()
+    else:
+        with pytest.raises(Crash):
+            mishap(end)
+    assert not left.exists()
+
+
 def test_workers_die_with_their_parent(tmp_path: Path) -> None:
     program = f"""
 import os, sys, time
