@@ -68,7 +68,7 @@ def test_every_token_of_the_vocabulary(
         assert not why, f"{variant.id}: {why}"
         return
     expected = harness.reference(variant.model, variant.size, batch)["last_hidden_state"]
-    far = too_far_tokens(expected, session.run, batch, LEAST_DB[precision.arithmetic])
+    far = too_far_tokens(expected, session.run, batch, LEAST_DB[precision.stored])
     assert far is None, f"{variant.id}: {far}"
 
 
@@ -87,9 +87,9 @@ def test_every_position_and_the_longest_padding(
     if judge is not None:
         why = judge(batch, stages(session.shape.layers))
         assert not why, f"{variant.id}: {why}"
-    if judge is None or precision.arithmetic != "int8":
+    if judge is None or precision.stored != "int8":
         expected = harness.reference(variant.model, variant.size, batch)
-        far = too_far_rows(expected, session.run(batch), batch, LEAST_DB[precision.arithmetic])
+        far = too_far_rows(expected, session.run(batch), batch, LEAST_DB[precision.stored])
         assert far is None, f"{variant.id}: {far}"
 
 
