@@ -9,7 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fixtures.core.arithmetic import Activations, Arithmetic, onnx_dynamic, tflite_dynamic, torch_dynamic
+from fixtures.core.arithmetic import (
+    OPENVINO_COMPRESSED,
+    OPENVINO_STATIC,
+    PT2E,
+    Activations,
+    Arithmetic,
+    newest,
+    onnx_blocks,
+    onnx_dynamic,
+    pt2e_dynamic,
+    tflite_dynamic,
+    torch_dynamic,
+)
 from fixtures.core.family import Family, family_of
 from fixtures.harness.worker_process import WorkerProcess
 from fixtures.metrics.arrays import Float64s
@@ -17,6 +29,7 @@ from fixtures.metrics.simulation import quantized_activations, quantized_weights
 from tests.support.quantizers import rows, ties
 
 SEEDS = list(range(300))
+NEWER = ("compressed", "static", "blocks", "pt2e", "pt2e_dynamic")
 BERT: Family = family_of({"model_type": "bert"})
 
 
@@ -26,7 +39,8 @@ def call(tmp_path: Path) -> Iterator[Callable[..., Any]]:
     worker = WorkerProcess("quantizers", tmp_path / "log", threads=1)
 
     def asked(name: str, **arguments: Any) -> Any:
-        return worker.ask("call", timeout=120, target=f"tests.support.quantizers:{name}", arguments=arguments)["value"]
+        module = "newer_quantizers" if name in NEWER else "quantizers"
+        return worker.ask("call", timeout=120, target=f"tests.support.{module}:{name}", arguments=arguments)["value"]
 
     yield asked
     worker.close()
@@ -59,3 +73,23 @@ def test_weights_at_a_tie_are_rounded_as_onnx_runtime_rounds(call: Callable[...,
 @pytest.mark.backend("tflite")
 def test_weights_at_a_tie_are_rounded_as_tflites_converter_rounds(call: Callable[..., Any]) -> None:
     assert np.array_equal(weights_as_declared(tflite_dynamic(False, BERT)), call("tflite_weights"))
+
+
+@pytest.mark.backend("openvino")
+@pytest.mark.parametrize(("name", "arithmetic"), [("compressed", OPENVINO_COMPRESSED), ("static", OPENVINO_STATIC)])
+def test_weights_at_a_tie_are_rounded_as_nncf_rounds(call: Callable[..., Any], name: str, arithmetic: Arithmetic) -> None:
+    assert np.array_equal(weights_as_declared(arithmetic), call(name))
+
+
+@pytest.mark.backend("onnxruntime")
+@pytest.mark.parametrize("bits", [4, 8])
+def test_weights_in_blocks_are_those_of_onnx_runtime(call: Callable[..., Any], bits: int) -> None:
+    assert np.array_equal(weights_as_declared(onnx_blocks(bits, "f32")(False, BERT, newest)), call("blocks", bits=bits))
+
+
+@pytest.mark.backend("inductor")
+def test_the_simulation_is_pt2es_quantizer(call: Callable[..., Any]) -> None:
+    assert np.array_equal(weights_as_declared(pt2e_dynamic(False, BERT)), call("pt2e"))
+    for seed, made in zip(SEEDS, call("pt2e_dynamic", seeds=SEEDS), strict=True):
+        simulated, _ = quantized_activations(rows(seed).astype(np.float64), Activations(PT2E))
+        assert np.allclose(simulated, made, rtol=1e-6, atol=0), f"seed {seed}"
