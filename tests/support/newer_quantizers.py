@@ -101,3 +101,16 @@ def pt2e_dynamic(say: Callable[[str], None], seeds: list[int]) -> list[list[list
         codes = torch.ops.quantized_decomposed.quantize_per_tensor.tensor(x, scale, zero, 0, 255, torch.uint8)
         found.append(((codes.double().numpy() - float(zero)) * float(scale)).tolist())
     return found
+
+
+def telemetry(say: Callable[[str], None]) -> dict[str, bool]:
+    """Whether OpenVINO and NNCF have imported the package that reports over the network, and whether its stub is used."""
+    import sys
+
+    from fixtures.backends import _openvino
+
+    _openvino.nncf()
+    import openvino.tools.ovc.telemetry_utils as utils
+
+    stub = utils.init_ovc_telemetry().__class__.__module__
+    return {"openvino_telemetry": sys.modules.get("openvino_telemetry") is not None, "stub": stub.endswith("telemetry_stub")}

@@ -23,7 +23,7 @@ SUBJECTS = [
         *REGISTRY.variants("bert-base-cased", "tiny"),
         Variant("ibert-roberta-base", "tiny", "torchscript", "f32"),  # its layer norms are decomposed
     ]
-    if variant.backend in ("torchscript", "tflite") and variant.recipe == ""
+    if variant.backend in ("torchscript", "tflite", "openvino", "inductor") and variant.recipe == ""
 ]
 
 
