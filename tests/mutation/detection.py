@@ -32,7 +32,9 @@ ON_TINY = (*ONCE, "--models=bert-base-cased", "--size=tiny")
 #: whose labels can flip.)
 TINY = {
     f"tiny-{name}": (*CONFORMANCE, *ON_TINY, f"--backends={name}", "-k", "not first_epoch")
-    for name, backend in load().backends.items() if not backend.optional_provider  # which few builds of a runtime have
+    for name, backend in load().backends.items()
+    if not backend.optional_provider  # which few builds of a runtime have
+    and not backend.tools  # a compiler takes half a minute a fault
 }  # fmt: skip
 TOKENIZERS = ("tests/conformance/test_tokenizers.py", *ON_TINY, "-k", "not first_epoch")
 CELLS = ("onnxruntime-int8_dynamic", "onnxruntime-int8_static")

@@ -32,7 +32,7 @@ def test_factors_that_the_file_loses_are_found() -> None:
     # One code apart from the range's end, and one value each whose code one unit in the last place decides.
     weights = np.ones((1, len(factors)), np.float32) / factors
     for channel in lost:
-        for near in np.nextafter(np.float32(0.503937) / factors[channel], np.float32([0, 1])):
+        for near in np.nextafter(np.float32(0.503937) / factors[channel], np.array([0, 1], np.float32)):
             weights[0, channel] = near
             codes, largest = coded(weights * factors)
             found = ulps(in_the_file, weights, codes, largest / np.float32(CODES))
