@@ -12,7 +12,7 @@ import pytest
 
 from fixtures.backends import _onnx_states, _torch_states
 from fixtures.core.family import family_of, load_families
-from fixtures.core.hidden_states import IN, LOGITS, OUT, State, at
+from fixtures.core.hidden_states import IN, LOGITS, OUT, State, at, tensors
 from fixtures.harness.worker_process import WorkerProcess
 from fixtures.metrics.agreement import sqnr
 from tests.support.small_families import FIELDS
@@ -145,7 +145,7 @@ def test_a_list_that_does_not_fit_the_model_is_refused() -> None:
 
 
 def test_a_graph_without_a_state_is_refused() -> None:
-    names = _onnx_states.tensors(1)
+    names = tensors(1)
     graph = SimpleNamespace(node=[SimpleNamespace(output=[name]) for name in names])
     assert list(_onnx_states.named(graph, 1)) == names
     del graph.node[1]

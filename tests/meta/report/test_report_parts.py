@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from fixtures.core.registry import load
 from fixtures.core.verdicts import INCONCLUSIVE
 from fixtures.pytest_plugin.countdown import EVERY, Countdown
 from fixtures.report.html.choice import choose
@@ -19,6 +20,7 @@ from fixtures.report.html.runs import Run
 from fixtures.report.html.vega import chart
 from fixtures.report.html.view import views
 from fixtures.report.html.write import slug
+from fixtures.report.sections import legacy_lines
 from fixtures.report.table import Column, Table, identity, plain
 from fixtures.timing.gate import NOT_SLOWER, SLOWER
 from tests.support.nested import run
@@ -79,6 +81,18 @@ def test_a_recommendation_says_what_is_known_of_its_accuracy() -> None:
         "accuracy 0.8400, can't tell whether more than 0.83 points are lost: -1.00 .. 1.50; 640 more labelled rows would tell"
     ) in found.facts("m-open")
     assert "accuracy 0.8500, holds: surely -1.00 .. 1.50 points lost, of 0.83 allowed" in found.facts("m-pytorch")
+
+
+def test_what_is_deprecated_upstream_names_its_successor() -> None:
+    cells = {"-".join(filter(None, cell)): low for cell, low in load().lowerings.items()}
+    old = {name: low.legacy for name, low in cells.items() if low.legacy}
+    assert old["torchscript-f32"] == ("torch.jit", "inductor-f32")
+    assert {successor for _, successor in old.values()} <= set(cells) - set(old)
+    fields = ("backend", "precision", "recipe")
+    rows = {f"m-{name}": dict(zip(fields, cells[name].cell, strict=True)) for name in ("torchscript-f32", "tflite-f32")}
+    assert legacy_lines({"rows": rows}) == [
+        "legacy (m-torchscript-f32): torch.jit is deprecated upstream; its successor is inductor-f32"
+    ]
 
 
 def test_single_processes_have_a_ratio_and_no_interval() -> None:
