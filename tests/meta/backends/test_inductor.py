@@ -7,8 +7,17 @@ from dataclasses import asdict
 import pytest
 
 from fixtures.core.errors import RemoteError
+from fixtures.core.registry import REGISTRY
 from fixtures.core.spec import Variant
 from fixtures.harness.harness import Harness
+
+
+@pytest.mark.backend("inductor")
+def test_without_a_compiler_the_backend_is_absent(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert harness.toolchain.absent(REGISTRY.backends["inductor"]) == ()
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert harness.toolchain.absent(REGISTRY.backends["inductor"]) == ("the program g++",)
+    assert harness.toolchain.absent(REGISTRY.backends["pytorch"]) == ()
 
 
 @pytest.mark.slow
