@@ -24,13 +24,13 @@ from fixtures.core.arithmetic import (
     onnx_dynamic,
     torch_dynamic,
 )
-from fixtures.core.encoder import Encoder, Inputs
+from fixtures.core.encoder import Encoder, Exact, Inputs
 from fixtures.core.family import Family, family_of
 from fixtures.harness.harness import Harness
 from fixtures.known_failures.entry import meets
 from fixtures.metrics.agreement import sqnr
 from fixtures.metrics.arrays import Float64s
-from fixtures.metrics.encoder import Exact, read
+from fixtures.metrics.encoder import read
 from fixtures.metrics.matched_filter import EVERY, NORM, Alternative, told
 from fixtures.metrics.rounding_noise import disturbed
 from fixtures.metrics.simulation import quantized_activations, quantized_weights, rounded

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from fixtures.core.encoder import Exact
 from fixtures.core.spec import Variant
 from fixtures.harness.harness import Harness
 from fixtures.metrics.agreement import sqnr
-from fixtures.metrics.encoder import Exact, read
+from fixtures.metrics.encoder import read
 
 STAGE = "layer 1 attention"
 

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fixtures.core.encoder import Float64s
+from fixtures.core.encoder import Exact, Float64s
 from fixtures.core.errors import SuiteError
 from fixtures.core.family import family_of, load_families
 from fixtures.core.heads import SEQUENCE, VOCABULARY
 from fixtures.harness.worker_process import WorkerProcess
 from fixtures.metrics.agreement import real as where_real
 from fixtures.metrics.agreement import sqnr
-from fixtures.metrics.encoder import Exact, read
+from fixtures.metrics.encoder import read
 from tests.support.families import INPUTS, OUTPUTS
 
 #: Configurations that take other ways through a definition than the small one.

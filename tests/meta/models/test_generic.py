@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fixtures.core.encoder import Exact
 from fixtures.core.errors import RemoteError
 from fixtures.core.family import read_family
 from fixtures.harness.worker_process import WorkerProcess
 from fixtures.metrics.agreement import sqnr
-from fixtures.metrics.encoder import Exact, read
+from fixtures.metrics.encoder import read
 from tests.support.folders import update
 from tests.support.nested import run
 from tests.support.unknown_families import GEOMETRY, OUTPUTS

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fixtures.core.arithmetic import FLOATS
-from fixtures.core.encoder import Encoder
+from fixtures.core.encoder import Encoder, Exact
 from fixtures.core.family import load_families
 from fixtures.core.heads import VOCABULARY
 from fixtures.core.hidden_states import LOGITS
@@ -21,7 +21,7 @@ from fixtures.core.registry import REGISTRY, Backend
 from fixtures.core.spec import Shape
 from fixtures.harness.worker_process import WorkerProcess
 from fixtures.metrics import inputs
-from fixtures.metrics.encoder import Exact, read
+from fixtures.metrics.encoder import read
 from fixtures.metrics.evaluation import scores
 from fixtures.metrics.glue import FEW, predict
 from fixtures.metrics.stage_bounds import Yardstick
