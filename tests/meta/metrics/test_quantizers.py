@@ -81,7 +81,7 @@ def test_weights_at_a_tie_are_rounded_as_nncf_rounds(call: Callable[..., Any], n
     assert np.array_equal(weights_as_declared(arithmetic), call(name))
 
 
-@pytest.mark.backend("onnxruntime")
+@pytest.mark.backend("onnxruntime_blocks")
 @pytest.mark.parametrize("bits", [4, 8])
 def test_weights_in_blocks_are_those_of_onnx_runtime(call: Callable[..., Any], bits: int) -> None:
     assert np.array_equal(weights_as_declared(onnx_blocks(bits, "f32")(False, BERT, newest)), call("blocks", bits=bits))
