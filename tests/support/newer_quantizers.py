@@ -10,6 +10,15 @@ import numpy as np
 from tests.support.quantizers import rows, ties
 
 
+def halves(bits: int) -> Any:
+    """Float32 weights [64, 64] in blocks of 32 inputs, the zero point of each of which lies halfway between two codes."""
+    steps = 2**bits - 1
+    least = (np.arange(64) % steps + 0.5)[:, None] / 64
+    made = np.random.default_rng(6).uniform(-least, steps / 64 - least, (64, 64))
+    made[:, ::32], made[:, 1::32] = -least, steps / 64 - least
+    return made.astype(np.float32)
+
+
 def _dense() -> Any:
     """An OpenVINO model that multiplies [rows, 64] by the transpose of :func:`ties`."""
     from fixtures.backends import _openvino
@@ -55,12 +64,12 @@ def static(say: Callable[[str], None]) -> list[list[float]]:
     return _stored(made)
 
 
-def blocks(say: Callable[[str], None], bits: int) -> list[list[float]]:
-    """The values of :func:`ties` as ONNX Runtime's ``MatMulNBits`` has them, in blocks of 32 inputs."""
+def blocks(say: Callable[[str], None], bits: int, halfway: bool) -> list[list[float]]:
+    """The values of :func:`halves`, or of :func:`ties`, as ONNX Runtime's ``MatMulNBits`` has them, in blocks of 32 inputs."""
     import onnx
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
-    weight = onnx.numpy_helper.from_array(np.ascontiguousarray(ties().T), "w")
+    weight = onnx.numpy_helper.from_array(np.ascontiguousarray((halves(bits) if halfway else ties()).T), "w")
     given, made = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [6, 64]) for name in "xy")
     graph = onnx.helper.make_graph([onnx.helper.make_node("MatMul", ["x", "w"], ["y"])], "matmul", [given], [made], [weight])
     quantizer = MatMulNBitsQuantizer(onnx.helper.make_model(graph), bits=bits, block_size=32)

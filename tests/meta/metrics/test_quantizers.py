@@ -26,6 +26,7 @@ from fixtures.core.family import Family, family_of
 from fixtures.harness.worker_process import WorkerProcess
 from fixtures.metrics.arrays import Float64s
 from fixtures.metrics.simulation import quantized_activations, quantized_weights
+from tests.support.newer_quantizers import halves
 from tests.support.quantizers import rows, ties
 
 SEEDS = list(range(300))
@@ -53,10 +54,10 @@ def test_the_simulation_is_onnx_runtimes_quantizer(call: Callable[..., Any]) -> 
         assert np.array_equal(simulated, made), f"seed {seed}"
 
 
-def weights_as_declared(arithmetic: Arithmetic) -> Float64s:
-    """The values of :func:`ties` as the ``arithmetic`` of a build stores them."""
+def weights_as_declared(arithmetic: Arithmetic, values: Any = None) -> Float64s:
+    """``values``, or those of :func:`ties`, as the ``arithmetic`` of a build stores them."""
     assert arithmetic.quantized is not None
-    return quantized_weights(ties().astype(np.float64), arithmetic.quantized)
+    return quantized_weights((ties() if values is None else values).astype(np.float64), arithmetic.quantized)
 
 
 @pytest.mark.backend("pytorch")
@@ -83,8 +84,12 @@ def test_weights_at_a_tie_are_rounded_as_nncf_rounds(call: Callable[..., Any], n
 
 @pytest.mark.backend("onnxruntime_blocks")
 @pytest.mark.parametrize("bits", [4, 8])
-def test_weights_in_blocks_are_those_of_onnx_runtime(call: Callable[..., Any], bits: int) -> None:
-    assert np.array_equal(weights_as_declared(onnx_blocks(bits, "f32")(False, BERT, newest)), call("blocks", bits=bits))
+@pytest.mark.parametrize("halfway", [False, True])
+def test_weights_in_blocks_are_those_of_onnx_runtime(call: Callable[..., Any], bits: int, halfway: bool) -> None:
+    """Codes, and with ``halfway`` zero points, that lie between two integers."""
+    how = onnx_blocks(bits, "f32")(False, BERT, newest)
+    expected = weights_as_declared(how, halves(bits) if halfway else None)
+    assert np.array_equal(expected, call("blocks", bits=bits, halfway=halfway))
 
 
 @pytest.mark.backend("inductor")
