@@ -33,6 +33,15 @@ def test_two_shapes_run(variant: Variant, session: Session) -> None:
         assert all(np.isfinite(array).all() for array in outputs.values()), f"{variant.id}, {batch} x {length}: not finite"
 
 
+@pytest.mark.variants(stands_for_all=True)
+def test_the_runtime_describes_itself_in_texts(variant: Variant, session: Session) -> None:
+    """What the JSON of a run says of the runtime can be read again by the report."""
+    for name, fact in session.opening.about.items():
+        assert all(isinstance(text, str) for text in (fact if isinstance(fact, list) else [fact])), (
+            f"{variant.id}: {name}: {fact}"
+        )
+
+
 @pytest.mark.variants(exported=True)
 def test_the_file_is_what_was_asked_for(harness: Harness, variant: Variant, session: Session) -> None:
     artifact, structure = harness.artifact(variant), session.structure()
