@@ -241,5 +241,5 @@ def test_a_gelu_that_is_not_fused_fails_the_check_of_the_file(settings: Settings
         "--precisions=f32", "-k=tiny and not library_default", f"--artifacts={settings.artifacts}",
         ENCODER_PARITY_PLUGINS="tests.support.unfused",
     )  # fmt: skip
-    assert re.search(r"\b1 failed, [1-9]\d* passed", found.stdout), found.stdout[-3000:]
+    assert "1 failed, 9 passed" in found.stdout, found.stdout[-3000:]
     assert re.search(r"bert-base-cased-tiny-onnxruntime_fused-f32-one_gelu_in_pieces .*: 1 \S*BiasGelu\S*, not 2", found.stdout)
