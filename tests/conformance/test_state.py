@@ -113,6 +113,6 @@ def test_a_file_has_room_for_its_weights(
     artifact = harness.artifact(variant)
     there = sum(path.stat().st_size for path in artifact.path.rglob("*") if path.is_file() and path.name != MANIFEST)
     assert artifact.size_mib == there / 2**20, f"{variant.id}: its files have {there / 2**20:.2f} MiB"
-    stored = REGISTRY.lowering(variant).stores or precision.stored
+    stored = REGISTRY.lowering(variant).stored
     least = parameters(checkpoint.shape, artifact.meta.get("longest")) * WIDTHS[stored]
     assert there >= least, f"{variant.id}: {there} bytes are too few for weights in {stored}, which take {least}"

@@ -107,7 +107,6 @@ def test_products_and_weights_have_the_format_of_the_name(
     """
     low, meta = REGISTRY.lowering(variant), harness.artifact(variant).meta
     computes = low.computes if isinstance(low.computes, str) else precision.arithmetic
-    stores = low.stores or precision.stored
     left = meta.get("float_nodes", 0) + meta.get("float_attention", 0) + _head(harness, variant)
-    wrong = wrong_formats(session.formats(), computes, stores, left)
+    wrong = wrong_formats(session.formats(), computes, low.stored, left)
     assert not wrong, f"{variant.id}: {'; '.join(wrong)}"

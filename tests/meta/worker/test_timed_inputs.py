@@ -183,8 +183,16 @@ def test_rounds_are_bounded(host: Callable[[Backend], Host], monkeypatch: pytest
 def test_no_thread_reads_weights_faster_than_its_nearest_cache() -> None:
     """The limit follows from the bytes of the weights: layers of four 64 x 64 and two 64 x 128 matrices, a 64 x 64 head."""
     assert weights(SHAPE) == 2 * (4 * 64 * 64 + 2 * 64 * 128) + 64 * 64
-    for precision, width in (("f32", 4), ("f16", 2), ("bf16", 2), ("int8_static", 1), ("int16x8", 1)):
-        variant = Variant("minilm-l6", "full", "onnxruntime", precision)
+    for backend, precision, recipe, width in (
+        ("onnxruntime", "f32", "", 4),
+        ("openvino", "f32", "library_default", 2),  # its file keeps 16 bits
+        ("openvino", "bf16", "", 2),  # its file keeps 32 bits, its memory 16
+        ("onnxruntime", "f16", "", 2),
+        ("pytorch", "bf16", "", 2),
+        ("onnxruntime", "int8_static", "", 1),
+        ("tflite", "int16x8", "", 1),
+    ):
+        variant = Variant("minilm-l6", "full", backend, precision, recipe)
         least = weights(SHAPE) * width / BYTES_A_CYCLE / CYCLES
         assert least_seconds(SHAPE, variant, 1) == pytest.approx(least)
         assert least_seconds(SHAPE, variant, 4) == pytest.approx(least / 4)

@@ -51,7 +51,7 @@ def _dropout(low: Lowering) -> Patches:
     from fixtures.backends import _torch
 
     wrapped, export = _torch.with_outputs, torch.onnx.export
-    yield mock.patch.object(_torch, "with_outputs", lambda *arguments: wrapped(*arguments).train())
+    yield mock.patch.object(_torch, "with_outputs", lambda *arguments, **options: wrapped(*arguments, **options).train())
     training = {"training": torch.onnx.TrainingMode.TRAINING, "do_constant_folding": False}
     yield mock.patch.object(torch.onnx, "export", functools.wraps(export)(functools.partial(export, **training)))
 

@@ -60,9 +60,9 @@ def alters(alter: Callable[[Any], None]) -> Patches:
     wrapped = _torch.with_outputs
 
     @functools.wraps(wrapped)
-    def with_outputs(model: Any, inputs: Any) -> Any:
+    def with_outputs(model: Any, *arguments: Any, **options: Any) -> Any:
         alter(model)
-        return wrapped(model, inputs)
+        return wrapped(model, *arguments, **options)
 
     yield mock.patch.object(_torch, "with_outputs", with_outputs)
 
