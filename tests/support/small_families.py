@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fixtures.backends import _onnx, _onnx_precision, _torch, onnxruntime, onnxruntime_fused, torchscript
+from fixtures.backends import _onnx, _onnx_fusion, _onnx_precision, _torch, onnxruntime, torchscript
 from fixtures.core.family import read_family
 from fixtures.core.registry import Job
 from fixtures.core.spec import Shape
@@ -129,7 +129,7 @@ def _exported(root: Path, checkpoint: Path, shape: Shape, family: str) -> Iterat
     shutil.copy(made.out / _onnx.FILE, (folded := job("folded")).out / _onnx.FILE)
     _onnx.fold_constants(folded.out / _onnx.FILE)
     yield "folded", folded.out
-    onnxruntime_fused.optimize(made := job("fused", "onnx"), _onnx.source(made), made.out / _onnx.FILE)
+    _onnx_fusion.optimize(made := job("fused", "onnx"), _onnx.source(made), made.out / _onnx.FILE)
     yield "fused", made.out
     for source in ("onnx", "fused"):
         _onnx_precision.to_float16(made := job(f"{source} f16", source))
