@@ -14,8 +14,8 @@ from fixtures.options.paths import place
 from fixtures.store.manifest import MANIFEST, damage
 from fixtures.store.store import default_root
 
-#: Suffixes of the formats that Netron draws: ONNX, TFLite and TorchScript.
-GRAPHS = (".onnx", ".tflite", ".pt")
+#: Suffixes of the formats that Netron draws: ONNX, ONNX Runtime's own, TFLite, TorchScript, OpenVINO and ExecuTorch.
+GRAPHS = (".onnx", ".ort", ".tflite", ".pt", ".xml", ".pte")
 LOOPBACK = "127.0.0.1"
 
 

@@ -16,8 +16,6 @@ from fixtures.report.operator_graph import census, layer
 from fixtures.store.source_code import ROOT
 from tests.support.browser import launched
 
-VARIANT = Variant("bert-base-cased", "tiny", "onnxruntime_fused", "f32")
-
 
 @contextmanager
 def served(harness: Harness, variant: str) -> Iterator[str]:
@@ -38,15 +36,26 @@ def served(harness: Harness, variant: str) -> Iterator[str]:
 
 
 @pytest.mark.browser
-def test_netron_shows_the_fused_graph_and_nothing_leaves(harness: Harness) -> None:
-    harness.artifact(VARIANT)
+@pytest.mark.parametrize(
+    ("cell", "file", "operator"),
+    [
+        (("onnxruntime_fused", "f32"), "model.onnx", "BiasGelu"),
+        pytest.param(("onnxruntime_mobile", "f32"), "model.ort", "FusedGemm", marks=pytest.mark.slow),
+        pytest.param(("openvino", "f32"), "model.xml", "MVN", marks=pytest.mark.slow),
+        pytest.param(("executorch", "f32"), "model.pte", "native_layer_norm", marks=pytest.mark.slow),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+)
+def test_netron_shows_the_graph_and_nothing_leaves(harness: Harness, cell: tuple[str, str], file: str, operator: str) -> None:
+    variant = Variant("bert-base-cased", "tiny", *cell)
+    harness.artifact(variant)
     asked: list[str] = []
-    with served(harness, VARIANT.id) as address, launched() as browser:
+    with served(harness, variant.id) as address, launched() as browser:
         page = browser.new_page()
         page.on("request", lambda request: asked.append(request.url))
         page.goto(address)
-        page.get_by_text("BiasGelu").first.wait_for(timeout=30_000)
-    assert [url for url in asked if "/data/" in url and "model.onnx" in url], f"it reads the artifact's own file: {asked}"
+        page.get_by_text(operator).first.wait_for(timeout=30_000)
+    assert [url for url in asked if "/data/" in url and file in url], f"it reads the artifact's own file: {asked}"
     assert not [url for url in asked if not url.startswith(address)], asked
 
 
