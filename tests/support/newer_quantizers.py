@@ -82,18 +82,18 @@ def blocks(say: Callable[[str], None], bits: int, halfway: bool) -> list[list[fl
     return found
 
 
-def pt2e(say: Callable[[str], None]) -> list[list[float]]:
-    """The values of :func:`ties` as torchao's observer and quantizer for x86-64 store them."""
+def pt2e(say: Callable[[str], None], least: int) -> list[list[float]]:
+    """The values of :func:`ties` as torchao's observer and quantizer store them, in codes from ``least`` to 127."""
     import torch
     from torchao.quantization.pt2e.observer import PerChannelMinMaxObserver
 
     observer = PerChannelMinMaxObserver(
-        ch_axis=0, dtype=torch.int8, qscheme=torch.per_channel_symmetric, quant_min=-128, quant_max=127, eps=2**-12
+        ch_axis=0, dtype=torch.int8, qscheme=torch.per_channel_symmetric, quant_min=least, quant_max=127, eps=2**-12
     )
     weights = torch.from_numpy(ties())
     observer(weights)
     scale, zero = observer.calculate_qparams()
-    codes = torch.ops.quantized_decomposed.quantize_per_channel(weights, scale, zero, 0, -128, 127, torch.int8)
+    codes = torch.ops.quantized_decomposed.quantize_per_channel(weights, scale, zero, 0, least, 127, torch.int8)
     values: list[list[float]] = (codes.numpy() * scale.float().double().numpy()[:, None]).tolist()
     return values
 
@@ -110,6 +110,16 @@ def pt2e_dynamic(say: Callable[[str], None], seeds: list[int]) -> list[list[list
         codes = torch.ops.quantized_decomposed.quantize_per_tensor.tensor(x, scale, zero, 0, 255, torch.uint8)
         found.append(((codes.double().numpy() - float(zero)) * float(scale)).tolist())
     return found
+
+
+def torchao(say: Callable[[str], None], seeds: list[int] | None = None) -> list[Any]:
+    """The values of :func:`ties`, or those of :func:`rows` for each of ``seeds``, in torchao's int8 tensors."""
+    import torch
+    from torchao.quantization import Int8Tensor, PerRow
+
+    given = [ties()] if seeds is None else [rows(seed) for seed in seeds]
+    made = [Int8Tensor.from_hp(torch.from_numpy(each), PerRow()) for each in given]
+    return [(each.qdata.double() * each.scale.double()).tolist() for each in made]
 
 
 def telemetry(say: Callable[[str], None]) -> dict[str, bool]:

@@ -13,8 +13,11 @@ from fixtures.core.arithmetic import (
     OPENVINO_COMPRESSED,
     OPENVINO_STATIC,
     PT2E,
+    TORCHAO,
+    TORCHAO_WEIGHTS,
     Activations,
     Arithmetic,
+    executorch_dynamic,
     newest,
     onnx_blocks,
     onnx_dynamic,
@@ -30,7 +33,7 @@ from tests.support.newer_quantizers import halves
 from tests.support.quantizers import rows, ties
 
 SEEDS = list(range(300))
-NEWER = ("compressed", "static", "blocks", "pt2e", "pt2e_dynamic")
+NEWER = ("compressed", "static", "blocks", "pt2e", "pt2e_dynamic", "torchao")
 BERT: Family = family_of({"model_type": "bert"})
 
 
@@ -94,7 +97,20 @@ def test_weights_in_blocks_are_those_of_onnx_runtime(call: Callable[..., Any], b
 
 @pytest.mark.backend("inductor")
 def test_the_simulation_is_pt2es_quantizer(call: Callable[..., Any]) -> None:
-    assert np.array_equal(weights_as_declared(pt2e_dynamic(False, BERT)), call("pt2e"))
+    assert np.array_equal(weights_as_declared(pt2e_dynamic(False, BERT)), call("pt2e", least=-128))
     for seed, made in zip(SEEDS, call("pt2e_dynamic", seeds=SEEDS), strict=True):
         simulated, _ = quantized_activations(rows(seed).astype(np.float64), Activations(PT2E))
         assert np.allclose(simulated, made, rtol=1e-6, atol=0), f"seed {seed}"
+
+
+@pytest.mark.backend("executorch")
+def test_weights_at_a_tie_are_rounded_as_pt2e_rounds_them_for_xnnpack(call: Callable[..., Any]) -> None:
+    assert np.array_equal(weights_as_declared(executorch_dynamic(False, BERT)), call("pt2e", least=-127))
+
+
+@pytest.mark.backend("torchao")
+def test_the_simulation_is_torchaos_quantizer(call: Callable[..., Any]) -> None:
+    assert np.array_equal([weights_as_declared(TORCHAO_WEIGHTS)], call("torchao"))
+    for seed, made in zip(SEEDS, call("torchao", seeds=SEEDS), strict=True):
+        simulated, _ = quantized_activations(rows(seed).astype(np.float64), Activations(TORCHAO))
+        assert np.array_equal(simulated, made), f"seed {seed}"
