@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fixtures.core.arithmetic import onnx_dynamic, torch_dynamic
+from fixtures.core.encoder import Products
 from fixtures.core.family import family_of
 from fixtures.harness.harness import Harness
 from fixtures.metrics.agreement import sqnr
@@ -59,3 +60,23 @@ def test_a_tie_is_no_error_and_another_value_is(harness: Harness, checkpoint: Pa
     assert sqnr(found_out[mask == 1], states[STAGE][mask == 1]) > 200
     states[STAGE] = _moved(yardstick, states, OTHER)
     assert violations(yardstick.stages(states, [STAGE]))
+
+
+def test_ties_of_an_array_that_rows_share_are_left_alone() -> None:
+    """Relative positions are an array [1, positions, hidden] beside the rows' own [rows, tokens, hidden]."""
+    rng = np.random.default_rng(5)
+    rows, shared, weight = rng.normal(size=(3, 4, 8)), rng.normal(size=(1, 9, 8)), rng.normal(size=(8, 8))
+    bias = np.zeros(8)
+
+    def step(how: Products) -> Float64s:
+        offsets = how.dense("position", shared, weight, bias).mean(1, keepdims=True)
+        made: Float64s = how.dense("query", rows, weight, bias) + offsets
+        return made
+
+    how = _Simulation(HOW["onnx"])
+    how.flips = {}
+    how.start()
+    exact = step(how)
+    found = broken(step, HOW["onnx"], None, exact + 1e-3, np.ones((3, 4), bool))
+    assert found.shape == exact.shape
+    assert sqnr(exact, found) > 30
