@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.backends import _keras, tflite
-from fixtures.core.family import read_family
+from fixtures.core.families import read_family
 from fixtures.core.registry import Job
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fixtures.backends import _onnx, _onnx_fusion, _onnx_precision, _torch, onnxruntime, torchscript
-from fixtures.core.family import read_family
+from fixtures.core.families import read_family
 from fixtures.core.registry import Job
 from fixtures.core.spec import Shape
 

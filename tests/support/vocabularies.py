@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fixtures.core.family import load_families
+from fixtures.core.families import load_families
 from fixtures.worker import synthetic_mrpc
 from fixtures.worker.jobs.seeded_tokenizer import trained_tokenizer
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fixtures.backends import _onnx_states, _torch_states
-from fixtures.core.family import family_of, load_families
+from fixtures.core.families import family_of, load_families
 from fixtures.core.hidden_states import IN, LOGITS, OUT, State, at, tensors
 from fixtures.harness.worker_process import WorkerProcess
 from fixtures.metrics.agreement import sqnr

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.core.family import family_of
+from fixtures.core.families import family_of
 from fixtures.core.registry import load
 from fixtures.core.spec import Shape
 from fixtures.metrics.agreement import Outputs, sqnr

@@ -25,7 +25,8 @@ from fixtures.core.arithmetic import (
     tflite_dynamic,
     torch_dynamic,
 )
-from fixtures.core.family import Family, family_of
+from fixtures.core.families import family_of
+from fixtures.core.family import Family
 from fixtures.harness.worker_process import WorkerProcess
 from fixtures.metrics.arrays import Float64s
 from fixtures.metrics.simulation import quantized_activations, quantized_weights

@@ -25,7 +25,8 @@ from fixtures.core.arithmetic import (
     torch_dynamic,
 )
 from fixtures.core.encoder import Encoder, Exact, Inputs
-from fixtures.core.family import Family, family_of
+from fixtures.core.families import family_of
+from fixtures.core.family import Family
 from fixtures.harness.harness import Harness
 from fixtures.known_failures.entry import meets
 from fixtures.metrics.agreement import sqnr

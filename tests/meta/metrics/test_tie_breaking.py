@@ -10,7 +10,7 @@ import pytest
 
 from fixtures.core.arithmetic import onnx_dynamic, torch_dynamic
 from fixtures.core.encoder import Products
-from fixtures.core.family import family_of
+from fixtures.core.families import family_of
 from fixtures.harness.harness import Harness
 from fixtures.metrics.agreement import sqnr
 from fixtures.metrics.arrays import Float64s

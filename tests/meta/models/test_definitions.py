@@ -12,7 +12,7 @@ import pytest
 
 from fixtures.core.encoder import Exact, Float64s
 from fixtures.core.errors import SuiteError
-from fixtures.core.family import family_of, load_families
+from fixtures.core.families import family_of, load_families
 from fixtures.core.heads import SEQUENCE, VOCABULARY
 from fixtures.harness.worker_process import WorkerProcess
 from fixtures.metrics.agreement import real as where_real

@@ -10,7 +10,7 @@ import pytest
 
 from fixtures.core.encoder import Exact
 from fixtures.core.errors import RemoteError
-from fixtures.core.family import read_family
+from fixtures.core.families import read_family
 from fixtures.harness.worker_process import WorkerProcess
 from fixtures.metrics.agreement import sqnr
 from fixtures.metrics.encoder import read

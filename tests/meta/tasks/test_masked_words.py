@@ -14,7 +14,7 @@ import pytest
 
 from fixtures.core.arithmetic import FLOATS
 from fixtures.core.encoder import Encoder, Exact
-from fixtures.core.family import load_families
+from fixtures.core.families import load_families
 from fixtures.core.heads import VOCABULARY
 from fixtures.core.hidden_states import LOGITS
 from fixtures.core.registry import REGISTRY, Backend

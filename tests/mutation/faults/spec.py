@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fixtures.core.family import family_of
+from fixtures.core.families import family_of
 from fixtures.core.registry import REGISTRY, Cell, Job, Lowering
 from fixtures.store.manifest import MANIFEST
 from fixtures.worker.jobs.checkpoint_files import WEIGHTS
