@@ -148,6 +148,23 @@ def test_runs_of_one_machine_are_one_view_and_a_partial_run_replaces_nothing() -
     assert view.content["grid"] == [{"variant": "m-a"}]
 
 
+def test_a_run_of_another_stack_adds_what_only_it_has_by_its_own_baseline() -> None:
+    """On one page with the present stack, the added variant's speed-up is the one that its own run measured."""
+    full = made({"pytorch": {"median_ms": 10.0}, "a": {"median_ms": 5.0}, "c": {"median_ms": 2.0}, "d": {"median_ms": 1.0}})
+    other = made({"pytorch": {"median_ms": 30.0}, "a": {"median_ms": 1.0}, "b": {"median_ms": 10.0}}, day=1)
+    other.content["versions"]["b-runtime"] = "1.0"
+    (view,) = views([full, other])
+    assert list(view.rows) == ["m-pytorch", "m-a", "m-c", "m-d", "m-pytorch of 1.json", "m-b"]
+    assert {i: round(ratio.estimate, 6) for i, ratio in view.speed_ups.items()} == {
+        "m-pytorch": 1, "m-a": 2, "m-c": 5, "m-d": 10, "m-pytorch of 1.json": 1, "m-b": 3,
+    }  # fmt: skip
+    assert view.path == full.path
+    assert view.content["joined"] == {"1.json": "b-runtime - -> 1.0"}
+    assert "m-b" not in views([full, made({"pytorch": {"median_ms": 30.0}, "b": {"median_ms": 10.0}}, day=1)])[0].rows, (
+        "an old one"
+    )
+
+
 def test_a_layer_of_nothing_is_not_drawn() -> None:
     """A layer without data is not drawn, since Vega warns of an empty axis; a run without clean stretches has no intervals."""
     layers = [{"mark": "rule", "encoding": {"x": {"field": "low"}}}, {"mark": "point", "encoding": {"x": {"field": "speed"}}}]
