@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 
 from fixtures.harness.harness import Harness
-from fixtures.options.mrpc import FILES
+from fixtures.options.mrpc import FILES, files
 from fixtures.options.settings import Settings
 from fixtures.pytest_plugin.hooks import HARNESS
 from tests.support.nested import run
@@ -66,6 +66,7 @@ def made(harness: Harness, settings: Settings) -> Path:
                 " or plain-onnx-slower-on-arm) and not opset11 and not reduce_range and not library_default",
                 timeout=900,
             )  # fmt: skip
+            folder.mkdir(exist_ok=True)
             (folder / "log").write_text(found.stdout + found.stderr, encoding="utf-8")
             assert found.returncode == 0, found.stdout[-3000:] + found.stderr[-2000:]
     return folder
@@ -76,9 +77,9 @@ def _dev_only(mrpc: Path | None, folder: Path) -> list[str]:
     if mrpc is None:
         return []
     folder.mkdir(exist_ok=True)
-    for name in FILES:
-        if not (folder / name).exists():
-            (folder / name).symlink_to(mrpc / name)
+    for split, path in files(mrpc).items():
+        if split in FILES and not (folder / path.name).exists():
+            (folder / path.name).symlink_to(path)
     return [f"--mrpc={folder}"]
 
 
