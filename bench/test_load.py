@@ -53,6 +53,6 @@ def test_load(harness: Harness, settings: Settings, variant: Variant, precision:
             holds_at=server.low, fails_at=server.high, limit_ms=loading.limit * 1e3,
             server_ms=None if server.at is None else server.at.percentile(SERVER_PERCENTILE) * 1e3,
             mean_batch=mean_batch(server.at or offline), of_bound=server.low * statistics.median(stream.latencies),
-            unique_mib=session.memory()["unique_mib"],
+            unique_mib=tests[-1].unique_mib,
             conditions="; ".join([*(["short"] if loading.short else []), *unstable]) or "clean",
         )  # fmt: skip

@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float32]
 
 def served(late: int, of: int, valid: bool) -> Served:
     latencies = [2 * LIMIT] * late + [LIMIT / 2] * (of - late)
-    return Served(latencies, [1] * of, {"Result is": "VALID" if valid else "INVALID"}, None)
+    return Served(latencies, [1] * of, {"Result is": "VALID" if valid else "INVALID"}, None, 1.0)
 
 
 class Blocked:
