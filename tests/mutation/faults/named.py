@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fixtures.core.registry import Cell, Job, Lowering
+from fixtures.core.registry import REGISTRY, Cell, Job, Lowering
 from tests.mutation.faults.parameters import round_matrices
 from tests.mutation.faults.spec import CheckpointFault, Config, Fault, Weights, linked
 
@@ -33,10 +33,16 @@ class FloatProducts(CheckpointFault):
     """The f32 artifact of the same runtime under another name, built from weights that were rounded before."""
 
     def needs(self, low: Lowering) -> Cell | None:
-        return super().needs(low) if low.precision == "f32" else (low.backend, "f32", self.recipe)
+        return super().needs(low) if low.precision == "f32" else (*_floating(low)[0][:2], self.recipe)
 
     def build(self, job: Job, low: Lowering) -> dict[str, Any]:
         return super().build(job, low) if low.precision == "f32" else linked(job)
+
+
+def _floating(low: Lowering) -> list[Cell]:
+    """The f32 cells whose file the runtime of ``low`` reads: its own, or the one from which ``low`` starts."""
+    cells = [(low.backend, "f32", ""), *([low.needs] if low.needs is not None else [])]
+    return [cell for cell in cells if cell[1] == "f32" and cell in REGISTRY.lowerings]
 
 
 def _to_eight_bits(config: Config, weights: Weights) -> None:
@@ -54,6 +60,6 @@ FAULTS: tuple[Fault, ...] = (
         name="float_products",
         says="the weights are rounded to 8 bits, and every product is in float32",
         change=_to_eight_bits,
-        on=lambda low: low.precision.startswith("int"),
+        on=lambda low: low.precision.startswith("int") and bool(_floating(low)),
     ),
 )
