@@ -22,7 +22,7 @@ def run(say: Callable[[str], None], asked: dict[str, Any], out: str, poisoned: i
             raise ValueError(f"row {poisoned} is poisoned")
         return np.array([[row] for row in rows], np.float32)
 
-    found = load_generator.run(answer, [5 + row for row in range(ROWS)], asked, Path(out))
+    found = load_generator.run([answer], [5 + row for row in range(ROWS)], asked, Path(out))
     return {
         "answers": {row: float(logits[0]) for row, logits in found["answers"].items()}, "queries": len(found["latencies"]),
         "largest": max(found["sizes"]), "rows": sum(found["sizes"]), "summary": found["summary"],
