@@ -18,6 +18,10 @@ from tests.mutation.faults.patches import KERAS, Patches, during, eager, in_forc
 from tests.mutation.faults.runtimes import SessionFault
 from tests.mutation.faults.spec import BuildFault
 
+#: The backends whose quantizer can be asked for one scale a matrix, as :func:`_per_tensor` does.
+PER_CHANNEL = (
+    "pytorch", "torchscript", "tflite", "onnxruntime", "onnxruntime_fused", "onnxruntime_tensorflow", "onnxruntime_dynamo",
+)  # fmt: skip
 #: The number that a mask adds to the score of a padded position; exp(-10) of a real position's weight remains.
 TOO_SMALL = -10.0
 
@@ -169,7 +173,7 @@ FAULTS = (
         name="per_tensor",
         says="one scale for each weight matrix where one for each channel is declared",
         during=during(_per_tensor),
-        on=_int8,
+        on=lambda low: _int8(low) and low.backend in PER_CHANNEL,
         inherited=False,
     ),
     BuildFault(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -84,9 +85,9 @@ def _stored_in_half(config: Config, weights: Weights) -> None:
         weights[name] = array.astype(np.float16).astype(np.float32)
 
 
-def fault(change: Callable[[Config, Weights], None], says: str, *families: str, harmless: bool = False) -> CheckpointFault:
-    """The checkpoint fault of this name, which ``change`` makes."""
-    return CheckpointFault(name=change.__name__.lstrip("_"), says=says, change=change, families=families, harmless=harmless)
+def fault(change: Callable[[Config, Weights], None], says: str, *families: str, **how: Any) -> CheckpointFault:
+    """The checkpoint fault of this name, which ``change`` makes; ``how`` has further fields of it."""
+    return CheckpointFault(name=change.__name__.lstrip("_"), says=says, change=change, families=families, **how)
 
 
 FAULTS = (

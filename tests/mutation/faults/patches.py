@@ -69,9 +69,9 @@ def alters(alter: Callable[[Any], None]) -> Patches:
 
 def eager(low: Lowering) -> bool:
     """True if the session runs the model's code."""
-    return low.backend == "pytorch"
+    return low.backend in ("pytorch", "torchao")
 
 
 def traced(low: Lowering) -> bool:
-    """True if only the build runs the model's code."""
-    return not eager(low)
+    """True if only the build runs the model's code; CTranslate2 has code of its own."""
+    return not eager(low) and low.backend != "ctranslate2"

@@ -8,21 +8,34 @@ _BELOW = "its effect is far below the rounding of this precision"
 _HALF = ("*-f16", "*-bf16")
 #: TFLite stores float16 and computes in float32.
 _IN_HALF = ("onnxruntime*-f16", "pytorch-f16", "*-bf16")
+#: CTranslate2 shows no stages.
+_END_TO_END = {
+    "ctranslate2-int8_dynamic": "its effect is below the rounding of 8 bits end to end, and the runtime shows no stages"
+}
 #: For each fault: patterns of ``backend-precision``, and the reason.
 UNSEEN: dict[str, dict[str, str]] = {
-    "epsilon": dict.fromkeys(_IN_HALF, _BELOW),
-    "stored_in_half": dict.fromkeys(_HALF, "float16's 11 bits are what this precision keeps of a weight, or more"),
-    "half_outputs": dict.fromkeys(_IN_HALF, "float16's 11 bits are what this precision keeps of an output, or more"),
-    "tanh_gelu": {"*-bf16": "its effect on a stage, 74 dB, is more than 20 dB below the rounding of bfloat16"},
+    "epsilon": {**dict.fromkeys(_IN_HALF, _BELOW), **_END_TO_END},
+    "stored_in_half": {
+        **dict.fromkeys(_HALF, "float16's 11 bits are what this precision keeps of a weight, or more"),
+        **_END_TO_END,
+    },
+    "half_outputs": {
+        **dict.fromkeys(_IN_HALF, "float16's 11 bits are what this precision keeps of an output, or more"),
+        **_END_TO_END,
+    },
+    "tanh_gelu": {
+        "*-bf16": "its effect on a stage, 74 dB, is more than 20 dB below the rounding of bfloat16",
+        **_END_TO_END,
+    },
     "finite_mask": {
         **dict.fromkeys(  # the fused build does not take such a mask: its build fails
-            ("onnxruntime-int8_static", "onnxruntime_tensorflow-int8_static", "tflite-int8_static"),
+            ("onnxruntime-int8_static", "onnxruntime_tensorflow-int8_static", "tflite-int8_static", "openvino-int8_static"),
             "exp(-10) of a weight is far below the step of a softmax's 8 bits",
         ),
         "*-bf16": "exp(-10) of a weight is far below the rounding of bfloat16",
     },
     "more_threads": dict.fromkeys(
-        ("tflite-int8_static", "tflite-int16x8"),
+        ("tflite-int8_static", "tflite-int16x8", "openvino-*"),
         "most of its operations run in one thread: on busy cores a second one does too little to be seen",
     ),
     "inputs_changed": {"tensorflow_xla-*": "the runtime gets a padded copy of the caller's inputs: it has no effect on them"},
@@ -34,10 +47,14 @@ UNSEEN: dict[str, dict[str, str]] = {
         ("*-int8_static", "*-int16x8"),
         "ranges of random ids are about those of text: the layer norms before every quantized product see to that",
     ),
-    "dropout": dict.fromkeys(
-        ("onnxruntime-f32", "onnxruntime-f16"),
-        "ONNX Runtime removes Dropout from the graph when it loads the file: it has no effect",
-    ),
+    "dropout": {
+        **dict.fromkeys(
+            ("onnxruntime-f32", "onnxruntime-f16", "onnxruntime_mobile-f32"),
+            "ONNX Runtime removes Dropout from the graph when it loads the file: it has no effect",
+        ),
+        "openvino-*": "OpenVINO's converter leaves Dropout out: it has no effect",
+    },
+    **dict.fromkeys(("query_bias", "classifier_bias", "head_scaled", "logits_scaled", "logits_rounded"), _END_TO_END),
 }
 
 
