@@ -42,3 +42,9 @@ def test_a_line_says_quota_governor_and_emulation() -> None:
         "Neoverse-N1 (aarch64, 2 cores, a quota of 1.5, governor performance; asimddp), emulated (never timed)"
     )
     assert made.slug == "aarch64-neoverse-n1-emulated"
+
+
+@pytest.mark.parametrize(("quota", "usable"), [(None, 4), (8.0, 4), (2.5, 2), (0.5, 1)])
+def test_a_quota_limits_the_cores_that_are_usable(quota: float | None, usable: int) -> None:
+    made = Machine("aarch64", "arm", "ARM", "Neoverse-N1", "neoverse_n1", ("asimddp",), 4, quota, None, False)
+    assert made.usable == usable
