@@ -49,6 +49,8 @@ FULL = (
 #: The run that measures the effect of every fault in PyTorch f32.
 EFFECTS = ("tests/mutation/effects.py", *ON_TINY, "-k", "pytorch-f32-fault and not first_epoch")
 RUNS = {"effects": EFFECTS, "tokenizers": TOKENIZERS, **TINY, "full": FULL}
+#: The page with all runs.
+PAGE = Path("docs/detection.md")
 CASE = re.compile(r"(?P<test>\w+)\[(?P<variant>.+?)(-(single|padded))?\]$")
 BUILD = "build"
 
@@ -155,11 +157,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--runs",
         default="*",
         metavar="PATTERNS",
-        help=f"some of {', '.join(RUNS)}, such as tiny-tflite*,full; the page is written when all are there",
+        help=f"some of {', '.join(RUNS)}, such as tiny-tflite*,full; {PAGE} is written when all are there, another page from "
+        "these",
     )
     parser.add_argument("-k", dest="only", metavar="EXPRESSION", help="what has such a name only, as pytest's -k: then no page")
     parser.add_argument("-n", dest="workers", type=int, default=2, help="xdist workers (default: 2)")
-    parser.add_argument("-o", dest="page", type=Path, default=Path("docs/detection.md"), metavar="FILE")
+    parser.add_argument("-o", dest="page", type=Path, default=PAGE, metavar="FILE")
     asked = parser.parse_args(arguments)
     if not asked.page.is_file():
         parser.error(f"-o {asked.page}: there is no such page; give a copy of docs/detection.md, whose tables are renewed")
@@ -172,7 +175,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         chosen = RUNS[name]
         narrowed = (*chosen[:-1], f"({chosen[-1]}) and ({asked.only})") if asked.only else chosen
         collect(asked.keep / f"{name}.xml", *narrowed, workers=asked.workers, **own, **PLUGIN)
-    files = {name: asked.keep / f"{name}.xml" for name in RUNS}
+    whole = asked.page.name == PAGE.name
+    files = {name: asked.keep / f"{name}.xml" for name in (RUNS if whole else runs)}
     if asked.only or not all(path.exists() for path in files.values()):
         return
     from tests.mutation.detection_page import write  # that module imports from this one

@@ -20,7 +20,17 @@ from tests.mutation.faults.unseen import reason
 
 SAYS = {fault.name: fault.says for fault in FAULTS} | {fault.name: fault.says for fault in tokenizers.FAULTS}
 LETTERS = {"test_structure": "S", "test_extents": "X", "test_state": "T", "test_invariance": "I", "test_accuracy": "M"}
-PACKAGES = ("torch", "transformers", "onnxruntime", "tensorflow", "ai-edge-litert")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "onnxruntime",
+    "tensorflow",
+    "ai-edge-litert",
+    "openvino",
+    "nncf",
+    "torchao",
+    "ctranslate2",
+)
 MISSED = "missed: it is as large as int8's own error on this model; the float build that such a cell starts from is caught"
 Findings = Sequence[Finding]
 #: The figure for the stage that is nearest to its bound: its distance from the bound in dB (``fixtures.harness.assessment``).
@@ -77,9 +87,12 @@ def counts(tiny: Findings, full: Findings, tokenizers: Findings) -> str:
     """A table with the numbers of injected, caught and missed faults and of false alarms, by run."""
     rows = {}
     for name, found in (("tiny", tiny), ("full", full)):
+        if not found:
+            continue
         rows[SUBJECTS[name]] = _counted(faulty(found), right(found))
         rows[f"{SUBJECTS[name]}, changed without harm"] = _counted([], harmless(found))
-    rows["tokenizers"] = _counted(faulty(tokenizers), [])
+    if tokenizers:
+        rows["tokenizers"] = _counted(faulty(tokenizers), [])
     numbers = ("kinds", "injected", "caught", "not caught", "right variants", "their tests", "false alarms")
     return Table(rows, [Column("run", identity), *(Column(name, name, "{}") for name in numbers)]).markdown()
 
@@ -182,8 +195,10 @@ def conditions() -> str:
 
 
 def write(page: Path, files: Mapping[str, Path]) -> None:
-    """Update the tables of ``page`` from the JUnit files of all runs of ``tests.mutation.detection``."""
-    runs = {name: read(path, SUBJECTS["full" if name == "full" else "tiny"]) for name, path in files.items()}
+    """Update those tables that ``page`` has, from the JUnit files of runs of ``tests.mutation.detection``."""
+    runs: dict[str, list[Finding]] = {name: [] for name in ("effects", "tokenizers", "full")} | {
+        name: read(path, SUBJECTS["full" if name == "full" else "tiny"]) for name, path in files.items()
+    }
     tiny, full = [f for name, found in runs.items() if name.startswith("tiny-") for f in found], runs["full"]
     blocks: dict[str, Callable[[], str]] = {
         "conditions": conditions,

@@ -35,7 +35,7 @@ UNSEEN: dict[str, dict[str, str]] = {
         "*-bf16": "exp(-10) of a weight is far below the rounding of bfloat16",
     },
     "more_threads": dict.fromkeys(
-        ("tflite-int8_static", "tflite-int16x8", "openvino-*"),
+        ("tflite-int8_static", "tflite-int16x8", "openvino-*", "ctranslate2-int8_dynamic"),
         "most of its operations run in one thread: on busy cores a second one does too little to be seen",
     ),
     "inputs_changed": {"tensorflow_xla-*": "the runtime gets a padded copy of the caller's inputs: it has no effect on them"},
