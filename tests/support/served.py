@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPException
+import re
+import socket
+import time
+from collections.abc import Callable
+from http.client import HTTPException, HTTPResponse
 from typing import Any
+from urllib.request import urlopen
 
-import pytest
-
-from fixtures.core.errors import SuiteError
 from fixtures.core.spec import Variant
 from fixtures.harness.harness import Harness
 from fixtures.serving import server
-from fixtures.serving.server import Server
+from fixtures.serving.server import HOST, Server
 
 VARIANT = Variant("bert-base-cased", "tiny", "onnxruntime", "int8_dynamic")
-#: Short rows of token ids that every checkpoint knows, and texts.
-IDS = json.dumps({"input_ids": [[1, 2, 3]], "attention_mask": [[1, 1, 1]], "token_type_ids": [[0, 0, 0]]}).encode()
-TEXTS = json.dumps({"texts": ["One sentence."], "pairs": ["Another one."]}).encode()
-#: The most rows that a request may have, each as long as the model takes: slow enough that others wait.
-LONG = json.dumps({"texts": ["many words " * 200] * 64, "pairs": ["of a text " * 200] * 64}).encode()
+#: A guard: seconds after which a test gives up waiting.
+PATIENCE = 90.0
+
+
+def ids(length: int = 3, rows: int = 1, **other: Any) -> bytes:
+    """A request for the logits of ``rows`` of token ids, with ``other`` values instead of some arrays."""
+    arrays = {"input_ids": [[7] * length] * rows, "attention_mask": [[1] * length] * rows}
+    return json.dumps({**arrays, "token_type_ids": [[0] * length] * rows, **other}).encode()
 
 
 def start(harness: Harness, name: str, **limits: Any) -> Server:
@@ -29,19 +32,55 @@ def start(harness: Harness, name: str, **limits: Any) -> Server:
     return Server(server.python(harness.settings), server.served(harness, VARIANT, **limits), harness.store.run / name)
 
 
-def outcome(serving: Server, endpoint: str, body: bytes) -> int | str:
-    """The status of one answer, or the name of the error that ended the connection; TimeoutError if there is none."""
+def outcome(running: Server, endpoint: str, body: bytes) -> int | str:
+    """The status of the answer, or the name of the error that ended the connection; TimeoutError if there is neither."""
     try:
-        return serving.ask(endpoint, body)[0]
+        return running.ask(endpoint, body, PATIENCE)[0]
     except TimeoutError:
         raise
     except (OSError, HTTPException) as error:
         return type(error).__name__
 
 
-def together(serving: Server, asked: Sequence[tuple[str, bytes]], meanwhile: Callable[[], None] = lambda: None) -> list[int | str]:
-    """The outcomes of all requests ``asked``, which are sent at the same time; ``meanwhile`` runs after they are sent."""
-    with ThreadPoolExecutor(len(asked)) as clients:
-        waiting = [clients.submit(outcome, serving, *one) for one in asked]
-        meanwhile()
-        return [each.result() for each in waiting]
+def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait until ``condition`` holds."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, f"within {PATIENCE:.0f} s, not {what}"
+        time.sleep(0.02)
+
+
+def waiting(running: Server) -> int:
+    """The number of requests that the server has accepted and not answered, by its own metrics."""
+    with urlopen(f"{running.url}/metrics", timeout=PATIENCE) as answer:  # noqa: S310
+        text = answer.read().decode()
+    return int(
+        sum(float(value) for value in re.findall(r"^bentoml_service_request_in_progress\{.*\} (\S+)$", text, re.MULTILINE))
+    )
+
+
+class Slow:
+    """A client that has sent the headers and the first half of its request to ``endpoint``."""
+
+    def __init__(self, running: Server, endpoint: str, body: bytes) -> None:
+        self.socket = socket.create_connection((HOST, running.port), timeout=PATIENCE)
+        self.rest = body[len(body) // 2 :]
+        lines = (
+            f"POST /{endpoint} HTTP/1.1",
+            f"Host: {HOST}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+        )
+        self.socket.sendall("\r\n".join([*lines, "", ""]).encode() + body[: len(body) // 2])
+
+    def finish(self) -> int:
+        """Send the other half, and return the status of the answer."""
+        self.socket.sendall(self.rest)
+        return self.answer()
+
+    def answer(self) -> int:
+        """The status of the answer."""
+        with self.socket, HTTPResponse(self.socket) as answer:
+            answer.begin()
+            answer.read()
+            return answer.status
