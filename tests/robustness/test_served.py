@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -33,8 +34,8 @@ LONG = json.dumps({"texts": ["many words " * 300] * MOST_ROWS, "pairs": ["of a t
 
 
 @pytest.fixture(scope="module")
-def running(harness: Harness) -> Iterator[Server]:
-    with start(harness, "served", most=MOST) as found:
+def running(harness: Harness, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with start(harness, tmp_path_factory.mktemp("served"), most=MOST) as found:
         yield found
 
 
@@ -138,13 +139,13 @@ def test_a_killed_worker_process_fails_what_it_had_and_its_successor_answers(run
     assert running.worker().pid != first.pid
 
 
-def test_load_on_an_endpoint_that_fails_is_said(running: Server, harness: Harness) -> None:
+def test_load_on_an_endpoint_that_fails_is_said(running: Server, harness: Harness, tmp_path: Path) -> None:
     with pytest.raises(SuiteError, match=r"requests to /ids failed: .*400"):
-        drive(server_python(harness.settings), running, "ids", [b"{"], 1, 1.0, harness.store.run / "failing")
+        drive(server_python(harness.settings), running, "ids", [b"{"], 1, 1.0, tmp_path)
 
 
-def test_sigterm_answers_what_was_accepted_and_refuses_the_rest(harness: Harness) -> None:
-    with start(harness, "drained", most=MOST, seconds=30.0) as ending:
+def test_sigterm_answers_what_was_accepted_and_refuses_the_rest(harness: Harness, tmp_path: Path) -> None:
+    with start(harness, tmp_path, most=MOST, seconds=30.0) as ending:
         slow = [Slow(ending, "texts", TEXTS) for _ in range(3)]
         until(lambda: waiting(ending) == len(slow), "all accepted")
         worker = ending.worker()
@@ -158,8 +159,8 @@ def test_sigterm_answers_what_was_accepted_and_refuses_the_rest(harness: Harness
         assert not worker.is_running()
 
 
-def test_a_client_that_stalls_is_answered_that_it_took_too_long_and_a_killed_server_leaves_no_process(harness: Harness) -> None:
-    with start(harness, "stalled", most=1, seconds=2.0) as found:
+def test_a_stalled_client_is_timed_out_and_a_killed_server_leaves_no_process(harness: Harness, tmp_path: Path) -> None:
+    with start(harness, tmp_path, most=1, seconds=2.0) as found:
         stalled = Slow(found, "texts", TEXTS)
         assert stalled.answer() == HTTPStatus.GATEWAY_TIMEOUT
         assert outcome(found, "texts", TEXTS) == OK

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable
 from http.client import HTTPException, HTTPResponse
+from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
@@ -27,9 +28,9 @@ def ids(length: int = 3, rows: int = 1, **other: Any) -> bytes:
     return json.dumps({**arrays, "token_type_ids": [[0] * length] * rows, **other}).encode()
 
 
-def start(harness: Harness, name: str, **limits: Any) -> Server:
-    """A server of VARIANT with ``limits`` (``fixtures.serving.server.served``), in the folder ``name`` of the run."""
-    return Server(server.python(harness.settings), server.served(harness, VARIANT, **limits), harness.store.run / name)
+def start(harness: Harness, place: Path, **limits: Any) -> Server:
+    """A server of VARIANT with ``limits`` (``fixtures.serving.server.served``) and its files below ``place``."""
+    return Server(server.python(harness.settings), server.served(harness, VARIANT, **limits), place / "server")
 
 
 def outcome(running: Server, endpoint: str, body: bytes) -> int | str:
@@ -65,13 +66,9 @@ class Slow:
     def __init__(self, running: Server, endpoint: str, body: bytes) -> None:
         self.socket = socket.create_connection((HOST, running.port), timeout=PATIENCE)
         self.rest = body[len(body) // 2 :]
-        lines = (
-            f"POST /{endpoint} HTTP/1.1",
-            f"Host: {HOST}",
-            "Content-Type: application/json",
-            f"Content-Length: {len(body)}",
-        )
-        self.socket.sendall("\r\n".join([*lines, "", ""]).encode() + body[: len(body) // 2])
+        lines = [f"POST /{endpoint} HTTP/1.1", f"Host: {HOST}", "Content-Type: application/json"]
+        lines += [f"Content-Length: {len(body)}", "", ""]
+        self.socket.sendall("\r\n".join(lines).encode() + body[: len(body) // 2])
 
     def finish(self) -> int:
         """Send the other half, and return the status of the answer."""
