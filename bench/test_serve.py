@@ -24,9 +24,8 @@ from fixtures.serving.driving import Driven, drive
 from fixtures.serving.server import Server
 from fixtures.timing.noise import disturbance, mean_contention
 
-#: The most rows of the task that are asked for, one a request, and how often the bare session passes over them, before and
-#: after the server.
-ROWS, PASSES = 128, 2
+#: The most rows of the task that are asked for, one a request.
+ROWS = 128
 
 
 @pytest.mark.serve
@@ -44,16 +43,15 @@ def test_serve(harness: Harness, settings: Settings, variant: Variant, precision
     rows = [{name: array[:, : lengths[place]] for name, array in rows_of(found.inputs, [place]).items()} for place in places]
     bodies = _bodies(rows, [found.rows[place] for place in places])
     expected = np.concatenate([session.run(row)["logits"] for row in rows])
-    bare = [session.pass_over(rows) for _ in range(PASSES)]
     folder = harness.store.run / f"serve-{variant.id}"
-    with Server(python, server.served(harness, variant), folder / "server") as running:
+    bare, driven = [session.pass_over(rows)], []
+    with Server(python, server.served(harness, variant, max(server.MOST, serving.clients)), folder / "server") as running:
         _warm_up(running, bodies)
-        driven = [
-            (endpoint, drive(python, running, endpoint, bodies[endpoint], clients, serving.seconds, folder))
-            for clients in (1, serving.clients)
-            for endpoint in ENDPOINTS
-        ]
-    bare += [session.pass_over(rows) for _ in range(PASSES)]
+        for clients in (1, serving.clients):
+            for endpoint in ENDPOINTS:  # in turns with the bare session, so that both meet the same machine
+                one = drive(python, running, endpoint, bodies[endpoint], clients, serving.seconds, folder)
+                driven.append((endpoint, one))
+                bare.append(session.pass_over(rows))
     for endpoint, one in driven:
         if endpoint != NOTHING:
             _require_the_same(variant, endpoint, one, expected, precision.tolerance.invariance_db)

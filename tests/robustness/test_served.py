@@ -141,7 +141,7 @@ def test_a_killed_worker_process_fails_what_it_had_and_its_successor_answers(run
 
 def test_load_on_an_endpoint_that_fails_is_said(running: Server, harness: Harness, tmp_path: Path) -> None:
     with pytest.raises(SuiteError, match=r"requests to /ids failed: .*400"):
-        drive(server_python(harness.settings), running, "ids", [b"{"], 1, 1.0, tmp_path)
+        drive(server_python(harness.settings), running, "ids", [b"{"], 1, 1, tmp_path)
 
 
 def test_sigterm_answers_what_was_accepted_and_refuses_the_rest(harness: Harness, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_a_server_is_described_in_a_file(tmp_path: Path) -> None:
 
 def test_an_absent_python_is_said() -> None:
     with pytest.raises(SuiteError, match="--serve-python nowhere: no Python"):
-        read_options({"serve_python": "nowhere", "serve_seconds": 1.0, "serve_clients": 2}.__getitem__)
+        read_options({"serve_python": "nowhere", "serve_seconds": 1, "serve_clients": 2}.__getitem__)
 
 
 def test_absent_packages_are_said(settings: Settings, bare_python: Path) -> None:
