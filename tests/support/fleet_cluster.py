@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -112,4 +113,5 @@ def plan(results: str, report: str, path: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"stubs": stubs, "plan": plan}[sys.argv[1]](*sys.argv[2:])))
+    SCENARIOS: dict[str, Callable[..., dict[str, Any]]] = {"stubs": stubs, "plan": plan}
+    print(json.dumps(SCENARIOS[sys.argv[1]](*sys.argv[2:])))

@@ -1,4 +1,4 @@
-"""Tests the Ray engine on clusters of several nodes on this host: a node killed and one added, Ctrl-C, the same rows as alone."""
+"""Tests the Ray engine on clusters on this host: a node killed and one added, Ctrl-C, the same rows as on one machine."""
 
 from __future__ import annotations
 
