@@ -62,6 +62,16 @@ def test_every_query_is_answered_as_without_load(
     assert found.unique_mib > 1
 
 
+def test_what_sessions_apart_compute_is_not_the_work_of_others(apart: Session, made: Capacities, tmp_path: Path) -> None:
+    """Their CPU seconds belong to the server, so that its own work does not look like a disturbance."""
+    before = sum(child.cpu_times().user for child in children(apart))
+    asked = {"scenario": OFFLINE, "seconds": 2.0, "queries": QUERIES, "seed": 1, "rate": 500.0, "limit": 1.0, "most": 1}
+    raw = apart.load({**asked, "patience": 0.0}, tmp_path)
+    used, own = sum(child.cpu_times().user for child in children(apart)) - before, raw["contention"]["cpus"] * raw["seconds"]
+    assert used > 0.05, "there is something to count"
+    assert own > 0.8 * used, f"the server is said to have used {own:.2f} CPU seconds, its sessions alone used {used:.2f}"
+
+
 def test_texts_get_the_answers_of_their_tokens(made: Capacities) -> None:
     streams = made.streams()
     assert set(streams) == {"stream", "multi", "text"}
