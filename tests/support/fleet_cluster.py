@@ -45,20 +45,20 @@ class Cluster:
         resources = {ray_engine.MEASURE: 1}
         self.nodes[node.name] = self.cluster.add_node(num_cpus=1, resources=resources, labels=node.labels)
 
-    def unit_of(self, name: str) -> psutil.Process | None:
-        """The process of the unit that runs on a node now."""
+    def unit_of(self, name: str, argument: str) -> psutil.Process | None:
+        """The process of the unit with ``argument`` in its command that runs on a node now."""
         raylet = psutil.Process(self.nodes[name].all_processes["raylet"][0].process.pid)
         try:
-            return next((p for p in raylet.children(recursive=True) if "--junitxml" in p.cmdline()), None)
+            return next((p for p in raylet.children(recursive=True) if argument in p.cmdline()), None)
         except psutil.Error:
             return None
 
-    def kill_when_busy(self, names: list[str], after: int = 0) -> int:
-        """Kill the first of ``names`` that runs a unit, after so many units; returns the process id of that unit."""
+    def kill_when_busy(self, names: list[str], argument: str = "--junitxml", after: int = 0) -> int:
+        """Kill the first of ``names`` that runs a unit with ``argument``, after so many; returns the unit's process id."""
         seen: set[int] = set()
         while True:
             for name in names:
-                if (found := self.unit_of(name)) is not None:
+                if (found := self.unit_of(name, argument)) is not None:
                     seen.add(found.pid)
                     if len(seen) > after:
                         time.sleep(1.0)
@@ -76,22 +76,17 @@ def stubs(folder: str) -> dict[str, Any]:
     cluster = Cluster()
     for number in (1, 2):
         cluster.add(Node(f"n{number}", "zen"))
-    gone: list[int] = []
-
-    def interfere() -> None:
-        gone.append(cluster.kill_when_busy(["n1", "n2"]))
-        cluster.add(Node("n3", "arm9"))
-
     found = board(place, units, say=lambda text: print(text, file=sys.stderr))
     with ray_engine.connected(cluster.cluster.address, [], print):
-        thread = threading.Thread(target=interfere)
+        thread = threading.Thread(target=ray_engine.run, args=(found, TERMS, 60.0))
         thread.start()
-        ray_engine.run(found, TERMS, patience=60.0)
+        gone = cluster.kill_when_busy(["n1", "n2"], "--sleep=120")
+        cluster.add(Node("n3", "arm9"))  # Ray starts nodes in the main thread only
         thread.join()
     cluster.cluster.shutdown()
     return {
         "killed": cluster.killed,
-        "the killed unit lives": psutil.pid_exists(gone[0]) and psutil.Process(gone[0]).status() != psutil.STATUS_ZOMBIE,
+        "the killed unit lives": psutil.pid_exists(gone) and psutil.Process(gone).status() != psutil.STATUS_ZOMBIE,
         "done": {unit.name: sorted(found.done[unit.key]) for unit in units},
         "missing": found.missing({}),
         "rows": rows(collect(units, found.results)),
@@ -104,7 +99,7 @@ def plan(results: str, report: str, path: str) -> dict[str, Any]:
     for name in ("n1", "n2"):
         cluster.add(Node(name, nodes.this_node().cpu))
     cluster.add(Node("n3", nodes.emulated("Haswell").cpu))
-    thread = threading.Thread(target=cluster.kill_when_busy, args=(["n1", "n2"], 3), daemon=True)
+    thread = threading.Thread(target=cluster.kill_when_busy, args=(["n1", "n2"], "--junitxml", 3), daemon=True)
     thread.start()
     start = time.monotonic()
     code = fleet.main([path, "--results", results, "-o", report, "--ray", cluster.cluster.address, "--wait", "30"])
