@@ -78,6 +78,20 @@ def small() -> Content:
         "subject": "sample-tiny", "tokens_per_second": 1e5, "pair_us": 90.0, "pair_p95_us": 99.0, "differing": 0, "pairs": 9,
         "share_onnxruntime": 0.1,
     }  # fmt: skip
+    shared = {
+        "variant": ids[1], "batches": "row by row", "threads": 1, "most": 1, "seconds": 10.0, "limit_ms": 100.0,
+        "alone_ms": 2.0, "baseline_ms": 5.0, "screened": 400.0, "stream_ms": 2.1, "text_ms": 2.4,
+        "multi_ms": None, "conditions": "clean",
+    }  # fmt: skip
+    held = {
+        "offline": 420.0, "holds_at": 380.0, "fails_at": 400.0, "server_ms": 60.0, "mean_batch": 1.0, "of_bound": 0.76,
+        "unique_mib": 90.0, "joules": None, "no_joules": "no counters",
+        "points": [{"rate": 380.0, "p99_ms": 60.0, "holds": True}, {"rate": 400.0, "p99_ms": 300.0, "holds": False}],
+    }  # fmt: skip
+    loads = [
+        {**shared, "server": "1 session x 1 thread", "sessions": 1, **held},
+        {**shared, "server": "2 sessions x 1 thread", "sessions": 2},
+    ]
     layer = {"operators": ["MatMul", "Add", "Gelu"], "edges": [[-1, 0], [0, 1], [1, 2], [-2, 1]]}
     best = {"per_second": 2e11, "by": "torch.mm"}
     return {
@@ -98,7 +112,7 @@ def small() -> Content:
             },
             "runtimes": {"onnxruntime": {"provider": "CPUExecutionProvider", "providers": ["CPUExecutionProvider"]}},
             "weights": {"sample-tiny": "seeded (2021)"}, "rows": rows, "tokenizers": {"sample-tiny-keras_hub": tokenizer},
-            "grid": cells, "gate": 0.05, "stacks": [change],
+            "grid": cells, "load": loads, "gate": 0.05, "stacks": [change],
             "sanity": [{"what": "other", "ratio": 1.0, "low": 0.99, "high": 1.01, "unstable": None}],
             "profile": [{"variant": ids[1], "profiler": "onnxruntime", "trace": "t.json", "seconds": {"MatMul": 0.001,
             "Add": 0.0005}}],

@@ -16,14 +16,31 @@ from fixtures.core.verdicts import INCONCLUSIVE
 from fixtures.pytest_plugin.countdown import EVERY, Countdown
 from fixtures.report.html.choice import choose
 from fixtures.report.html.history import series, steps
+from fixtures.report.html.load import load as load_chart
 from fixtures.report.html.runs import Run
 from fixtures.report.html.vega import chart
 from fixtures.report.html.view import views
 from fixtures.report.html.write import slug
 from fixtures.report.sections import legacy_lines
 from fixtures.report.table import Column, Table, identity, plain
+from fixtures.report.tables.load import tables as load_tables
 from fixtures.timing.gate import NOT_SLOWER, SLOWER
 from tests.support.nested import run
+from tests.support.reports import small
+
+
+def test_what_a_server_holds_is_a_chart_of_its_tests_and_two_tables() -> None:
+    content = small()["encoder_parity"]
+    run_ = Run(Path("sample.json"), DAY, content, {})
+    made = load_chart(run_)
+    assert made is not None
+    assert [record["word"] for record in made.spec["data"]["values"]] == ["holds", "does not hold"]
+    every, best = load_tables(content["load"])
+    assert every.cells()[1][5:7] == ["-", "-"], "a server that was only screened has no rates"
+    assert best.cells()[0][1:3] == ["1 session x 1 thread, row by row", "380.0 .. 400.0"]
+    assert best.caption == "joules are not readable here: no counters"
+    assert load_chart(Run(Path("sample.json"), DAY, {**content, "load": []}, {})) is None
+
 
 DAY = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 MACHINE = {"architecture": "x86_64", "marker": "intel", "vendor": "", "cpu": "a CPU", "microarchitecture": "", "isa": (),
