@@ -134,7 +134,7 @@ def test_a_json_that_does_not_fit_is_one_sentence(disk: Path, tmp_path: Path) ->
     found = run("tests/meta/core/test_machine.py", f"--artifacts={tmp_path / 'store'}", f"--benchmark-json={disk / 'run.json'}")
     text = found.stdout + found.stderr
     assert found.returncode == 4, text[-3000:]
-    assert "No space left on device; give a writable place with --benchmark-json or --report" in text, text[-3000:]
+    assert "No space left on device; give a writable place with --benchmark-json, --report or --results" in text, text[-3000:]
     assert "Traceback" not in text, text[-3000:]
     assert "passed" in found.stdout, "the results of the tests are lost"
 

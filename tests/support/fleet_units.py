@@ -7,6 +7,7 @@ interruption, and to measure what scheduling costs a unit (docs/guides/fleet.md)
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -42,6 +43,7 @@ def board(folder: Path, units: list[Unit], copies: int = 1, tries: int = 3, say:
 
 
 def main(engine: str, folder: str, count: str, *options: str) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may have ignored it
     units = [made(Path(folder), number, *options) for number in range(int(count))]
     found = board(Path(folder), units, say=lambda text: None)
     start = time.monotonic()

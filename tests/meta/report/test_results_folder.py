@@ -10,14 +10,12 @@ import sys
 import time
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from fixtures.core.errors import SuiteError
 from fixtures.report.history import store
 from fixtures.report.history.database import Database
-from fixtures.report.history.table import SCHEMA, table
+from fixtures.report.history.table import schema, table
 from fixtures.report.html import runs
 from fixtures.store.source_code import ROOT
 from tests.support.nested import run
@@ -61,7 +59,7 @@ def test_every_figure_of_a_run_is_a_row(tmp_path: Path) -> None:
     """Figures keep their names, intervals and verdicts; shapes on request have a setting of their own."""
     made = runs.read(write(small(), tmp_path / "run.json"))
     found = table(made).to_pylist()
-    assert table(made).schema == SCHEMA
+    assert table(made).schema == schema()
     mine = {row["metric"]: row for row in found if row["variant"] == "sample-tiny-onnxruntime-f32" and row["part"] == "variant"}
     assert (mine["flips"]["value"], mine["flips"]["low"], mine["flips"]["high"]) == (0.01, 0.003, 0.025)
     assert (mine["accuracy_loss"]["word"], mine["ratio"]["word"]) == ("inconclusive", "not slower")
@@ -77,6 +75,8 @@ def test_every_figure_of_a_run_is_a_row(tmp_path: Path) -> None:
 
 def test_a_kill_in_the_middle_leaves_no_half_file(days: list[Path], tmp_path: Path) -> None:
     """A process that appends all the time is killed at many moments: whatever is there is whole, and nothing else is read."""
+    import pyarrow.parquet as pq
+
     folder = tmp_path / "results"
     program = (
         "import sys, pathlib\nfrom fixtures.report.html import runs\nfrom fixtures.report.history import store\n"
@@ -145,6 +145,8 @@ def damaged(folder: Path) -> str:
 
 def flipped(folder: Path) -> str:
     """A byte of a column changes, and the footer stays: the checksum of the page shows it."""
+    import pyarrow.parquet as pq
+
     path = next(folder.rglob("*.parquet"))
     content, first = bytearray(path.read_bytes()), pq.read_metadata(path).row_group(0).column(0)
     content[first.dictionary_page_offset + first.total_compressed_size - 1] ^= 0xFF
@@ -153,12 +155,18 @@ def flipped(folder: Path) -> str:
 
 
 def foreign(folder: Path) -> str:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     path = folder / "date=2026-01-02" / "other.parquet"
     pq.write_table(pa.table({"run": ["a"], "price": [1.0]}), path)
     return f"{path}: the column 'ended' is not that of a run"
 
 
 def retyped(folder: Path) -> str:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     path = next(folder.rglob("*.parquet"))
     found = pq.read_table(path, partitioning=None)
     pq.write_table(found.set_column(found.schema.get_field_index("value"), "value", found["value"].cast(pa.string())), path)
@@ -190,6 +198,8 @@ def test_a_missing_folder_gives_one_sentence(tmp_path: Path) -> None:
 
 
 def test_columns_of_an_earlier_version_may_be_missing(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
     folder = folder_of(tmp_path, variation(small()))
     path = next(folder.rglob("*.parquet"))
     pq.write_table(pq.read_table(path, partitioning=None).drop_columns(["governor", "link"]), path)
