@@ -15,7 +15,7 @@ from fixtures.harness.harness import Harness
 from fixtures.harness.session import Block, Session
 from fixtures.metrics.agreement import sqnr
 from fixtures.metrics.arrays import Array
-from fixtures.metrics.inputs import rows_of
+from fixtures.metrics.inputs import singly
 from fixtures.options.settings import Settings
 from fixtures.report.tables.serve import BARE, EVENT
 from fixtures.serving import server
@@ -23,6 +23,7 @@ from fixtures.serving.described import ENDPOINTS, IDS, NOTHING, TEXTS
 from fixtures.serving.driving import Driven, drive
 from fixtures.serving.server import Server
 from fixtures.timing.noise import disturbance, mean_contention
+from fixtures.timing.row_throughput import even
 
 #: The most rows of the task that are asked for, one a request.
 ROWS = 128
@@ -38,9 +39,8 @@ def test_serve(harness: Harness, settings: Settings, variant: Variant, precision
     """
     python, serving = server.python(settings), settings.serving
     found = harness.dev(variant.model, variant.size)
-    places = np.linspace(0, len(found.rows) - 1, min(ROWS, len(found.rows))).astype(int).tolist()
-    lengths = found.inputs["attention_mask"].sum(1)
-    rows = [{name: array[:, : lengths[place]] for name, array in rows_of(found.inputs, [place]).items()} for place in places]
+    places = even(len(found.rows), ROWS)
+    rows = list(singly(found.inputs, places))
     bodies = _bodies(rows, [found.rows[place] for place in places])
     expected = np.concatenate([session.run(row)["logits"] for row in rows])
     folder = harness.store.run / f"serve-{variant.id}"

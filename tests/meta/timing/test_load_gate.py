@@ -11,7 +11,8 @@ import pytest
 
 from fixtures.core.errors import SuiteError
 from fixtures.core.machine import this_machine
-from fixtures.timing.load_gate import FIRST, INCONCLUSIVE, LOWER, MORE, NOT_LOWER, UNKNOWN, SavedRates, best, judge
+from fixtures.core.verdicts import INCONCLUSIVE
+from fixtures.timing.load_gate import FIRST, LOWER, MORE, NOT_LOWER, UNKNOWN, SavedRates, best, judge
 
 VARIANT = "minilm-l6-onnxruntime-f32"
 
