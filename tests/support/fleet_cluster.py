@@ -2,7 +2,8 @@
 
 ``stubs FOLDER`` runs units that take no time on two nodes of a class, kills the one that runs the first, which sleeps, and adds
 a node of a class that a unit waits for. ``plan RESULTS REPORT PLAN`` runs a plan with ``bench.fleet``, on two nodes of this CPU
-and an emulated Haswell, and kills one of the first two in the middle of its second unit. Both print what happened as JSON.
+and one for each emulated CPU of the plan, and kills one of the first two in the middle of its second unit. Both print what
+happened as JSON.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import psutil
 
 from bench import fleet
 from fixtures.fleet import node as nodes
+from fixtures.fleet import plan as plans
 from fixtures.fleet import ray_engine
 from fixtures.fleet.merge import collect, rows
 from fixtures.fleet.node import Node
@@ -94,11 +96,13 @@ def stubs(folder: str) -> dict[str, Any]:
 
 
 def plan(results: str, report: str, path: str) -> dict[str, Any]:
-    """A plan on two nodes of this CPU and an emulated one, and one of the two dies in its second unit."""
+    """A plan on two nodes of this CPU and on the emulated ones, and one of the two dies in its second unit."""
     cluster = Cluster()
     for name in ("n1", "n2"):
         cluster.add(Node(name, nodes.this_node().cpu))
-    cluster.add(Node("n3", nodes.emulated("Haswell").cpu))
+    wanted = {cpu for cells in plans.read(Path(path)).cells for cpu in cells.cpu if cpu.startswith(nodes.EMULATED)}
+    for number, cpu in enumerate(sorted(wanted), start=3):
+        cluster.add(Node(f"n{number}", nodes.emulated(cpu.removeprefix(nodes.EMULATED)).cpu))
     thread = threading.Thread(target=cluster.kill_when_busy, args=(["n1", "n2"], "--junitxml", 3), daemon=True)
     thread.start()
     start = time.monotonic()

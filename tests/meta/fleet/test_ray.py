@@ -13,10 +13,13 @@ from typing import Any
 
 import pytest
 
+from bench import fleet
 from fixtures.core.errors import SuiteError
 from fixtures.fleet import local, ray_engine
 from fixtures.fleet.merge import collect, rows
-from fixtures.fleet.results import FAILED, SCRATCH
+from fixtures.fleet.plan import read
+from fixtures.fleet.results import FAILED, SCRATCH, Results
+from fixtures.fleet.unit import expand
 from fixtures.store.source_code import ROOT
 from tests.meta.fleet.test_units_run import lives, wait_for
 from tests.support.fleet_units import NODES, TERMS, board, made
@@ -36,7 +39,7 @@ def a_lock_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
 
 def run(*arguments: str) -> dict[str, Any]:
     command = [sys.executable, "-m", *arguments]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=240)
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=1800)
     assert found.returncode == 0, found.stderr[-3000:]
     answer: dict[str, Any] = json.loads(found.stdout.splitlines()[-1])
     return answer
@@ -66,6 +69,35 @@ def test_a_node_killed_in_the_middle_of_a_unit_costs_nothing_and_one_added_is_us
     there = [found["rows"][unit.name] for unit in alone.units.values()]
     here = rows(collect(list(alone.units.values()), alone.results))
     assert there == list(here.values()), "the same rows as on one machine"
+
+
+PLAN = """
+copies = 1
+minutes = 30
+disturbed = "accept"
+[[cells]]
+models = ["bert-base-cased", "distilbert-base-cased", "roberta-base", "electra-small"]
+size = "tiny"
+backends = ["onnxruntime"]
+precisions = ["f32", "int8_dynamic"]
+tests = ["test_latency.py", "test_quality.py"]
+"""
+
+
+@WITH_RAY
+@pytest.mark.nightly
+def test_a_plan_of_benchmarks_on_a_cluster_with_a_node_killed_has_the_rows_of_one_machine(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text(PLAN, encoding="utf-8")
+    there, here = tmp_path / "there", tmp_path / "here"
+    found = run("tests.support.fleet_cluster", "plan", str(there), str(tmp_path / "report"), str(path))
+    assert found["code"] == 0
+    assert len(found["killed"]) == 1
+    assert fleet.main([str(path), "--results", str(here), "--no-report"]) == 0
+    units = expand(read(path))
+    assert rows(collect(units, Results(there))) == rows(collect(units, Results(here)))
+    assert all(row["failed"] is None for unit in rows(collect(units, Results(there))).values() for row in unit["rows"].values())
+    assert sum(1 for _ in (tmp_path / "report").rglob("*.html")) > 1, "an index, and a page of figures"
 
 
 @WITH_RAY

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -128,6 +128,37 @@ def test_units_of_one_host_wait_for_one_another(tmp_path: Path) -> None:
         assert not (tmp_path / "pid").exists()
     answer, _ = running.communicate(timeout=60)
     assert json.loads(answer)["done"] == 1
+
+
+@pytest.fixture
+def spinners() -> Iterator[None]:
+    """Other processes that want every CPU of this machine."""
+    command = [sys.executable, "-c", "print(flush=True)\nwhile True: pass"]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(os.cpu_count() or 1)]
+    try:
+        for process in running:
+            assert process.stdout is not None
+            process.stdout.readline()
+        yield
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
+
+
+@pytest.mark.usefixtures("spinners")
+def test_a_disturbed_node_refuses_a_benchmark_unless_the_plan_accepts_that(tmp_path: Path) -> None:
+    unit = made(tmp_path, kind="bench")
+    refused = execute(unit, HERE, Terms(60.0, 0.0, accept_disturbed=False))
+    assert not refused.files
+    assert refused.why is not None
+    assert refused.why.startswith("the node is disturbed: ")
+    assert "other processes used the CPUs" in refused.why
+    assert execute(unit, HERE, Terms(60.0, 0.0, accept_disturbed=True)).why is None
+    conformance = made(tmp_path)
+    assert execute(conformance, HERE, Terms(60.0, 0.0, accept_disturbed=False)).why is None, "it depends on no time"
 
 
 def test_each_unit_runs_on_as_many_nodes_as_it_has_copies_where_there_are_as_many(tmp_path: Path) -> None:

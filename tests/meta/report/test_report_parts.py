@@ -70,7 +70,7 @@ def test_the_fastest_that_holds_and_the_smallest_that_holds_are_recommended() ->
         "loses": {"median_ms": 1.0, "score": 0.80, "accuracy_word": "loses"},
         "broken": {"median_ms": 1.0, "score": 0.85, "known": "upstream"},
         "failed": {"median_ms": 1.0, "score": 0.85, "failed": "test_latency failed"},
-        "disturbed": {"median_ms": 2.0, "score": 0.85, "unstable": "others used the CPUs"},
+        "disturbed": {"median_ms": 2.0, "score": 0.85, "unstable": "others used the CPUs", "disturbed": True},
         "quick": {"median_ms": 4.0, "score": 0.84}, "alike": {"median_ms": 4.05, "score": 0.83},
         "small": {"median_ms": 5.0, "score": 0.86, "size_mib": 3.0}, "unjudged": {"median_ms": 1.0, "logits_db": None},
     })  # fmt: skip
@@ -82,6 +82,20 @@ def test_the_fastest_that_holds_and_the_smallest_that_holds_are_recommended() ->
     assert "2.50 times as fast as PyTorch f32 [2.4" in found.facts("m-quick")
     assert "unstable: others used the CPUs" in found.facts("m-disturbed")
     assert choose(made({"pytorch": {"median_ms": 10.0, "agreement_violations": ["x"]}}), "m") is None
+
+
+def test_a_variant_that_drifts_is_the_fastest_if_it_is_surely_faster_than_those_that_do_not() -> None:
+    """On a machine whose speed drifts, most variants are unstable; their intervals contain that."""
+    drifts = {"unstable": "visits differ by 37%"}
+    found = choose(made({
+        "pytorch": {"median_ms": 18.0, "visits_ms": [18.0, 20.0, 22.0], **drifts}, "steady": {"median_ms": 9.0},
+        "drifts": {"median_ms": 2.8, "visits_ms": [2.8, 3.0, 3.8], **drifts},
+        "as quick": {"median_ms": 2.9, "visits_ms": [2.9, 3.0, 3.9], **drifts},
+        "perhaps": {"median_ms": 2.0, "visits_ms": [2.0, 9.0, 30.0], **drifts},
+    }), "m")  # fmt: skip
+    assert found is not None
+    assert (found.fastest, found.tied) == ("m-drifts", ["m-as quick"])
+    assert found.facts("m-drifts").endswith("unstable: visits differ by 37%")
 
 
 def test_a_recommendation_says_what_is_known_of_its_accuracy() -> None:
