@@ -34,6 +34,8 @@ EMULATOR, USERLAND, PYTHON = "bookworm-backports", "bookworm", "3.11"
 PACKAGES = (f"python{PYTHON}", "libstdc++6", "libgomp1")
 PLATFORMS = (*(f"manylinux_2_{minor}" for minor in range(36, 16, -1)), "manylinux2014")
 MIRROR = "ENCODER_PARITY_DEBIAN"
+#: How a program begins.
+ELF = b"\x7fELF"
 #: qemu's model where the CPU's name alone gives warnings about features that qemu lacks.
 MODELS = {"Haswell": "Haswell,-hle,-rtm"}
 #: Other versions of the suite leave other Pythons. Those that were not requested for this long are removed when one is made.
@@ -58,6 +60,10 @@ WRAPPER = """#!/bin/sh
 # Python on an emulated {cpu}. Worker processes that it starts through sys.executable are emulated too.
 export ENCODER_PARITY_EMULATED="{wrapper}" PYTHONPATH="{startup}${{PYTHONPATH:+:$PYTHONPATH}}"
 exec "{qemu}" -cpu {model}{root} "{python}" "$@"
+"""
+PROGRAM = """#!/bin/sh
+# A program that a package starts, on an emulated {cpu}.
+exec "{qemu}" -cpu {cpu} -L "{root}" "{program}" "$@"
 """
 STARTUP = """import os
 import sys
@@ -161,6 +167,28 @@ def install(stack: Stack, into: Path) -> None:
     )  # fmt: skip
 
 
+def _is_program(path: Path) -> bool:
+    if not path.is_file() or not os.access(path, os.X_OK):
+        return False
+    with path.open("rb") as file:
+        return file.read(len(ELF)) == ELF
+
+
+def emulate_programs(stack: Stack, packages: Path, place: Path, final: Path) -> None:
+    """Put a script in the place of every program that a package has in a folder ``bin``: the kernel could not start it.
+
+    ExecuTorch, for one, reads its files with such a program.
+    """
+    for program in [path for path in packages.glob("*/**/bin/*") if _is_program(path)]:
+        kept = program.rename(program.with_name(f"{program.name}.{stack.architecture}"))
+        text = PROGRAM.format(
+            cpu=stack.cpus[0], qemu=final / "bin" / f"qemu-{stack.architecture}", root=final / "root",
+            program=final / kept.relative_to(place),
+        )  # fmt: skip
+        program.write_text(text, encoding="utf-8")
+        program.chmod(0o755)
+
+
 def make(stack: Stack, place: Path, final: Path) -> None:
     """Make the emulator and the Pythons of ``stack`` in ``place``, a folder that will be renamed to ``final``."""
     debian = Debian(place / "apt", DEBIAN[stack.architecture])
@@ -173,7 +201,9 @@ def make(stack: Stack, place: Path, final: Path) -> None:
     qemu.rename(kept)
     if not stack.own:
         debian.unpack_userland(place / "root")
-        install(stack, place / "root" / "usr" / "local" / "lib" / f"python{PYTHON}" / "dist-packages")
+        packages = place / "root" / "usr" / "local" / "lib" / f"python{PYTHON}" / "dist-packages"
+        install(stack, packages)
+        emulate_programs(stack, packages, place, final)
     shutil.rmtree(place / "apt")
     shutil.rmtree(place / "emulator")
     (place / "startup").mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from fixtures.options.emulation import CPUS
 from fixtures.store.source_code import ROOT
-from scripts.emulate import pins
+from scripts.emulate import emulate_programs, pins
 
 
 def emulate(folder: Path, apt: str, *cpus: str) -> subprocess.CompletedProcess[str]:
@@ -43,6 +44,26 @@ def test_an_apt_that_cannot_serve_is_one_sentence_and_nothing_is_left(apt: str, 
     assert message in found.stderr
     assert "Traceback" not in found.stderr
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.suffix != ".lock" and path.is_file()]
+
+
+def test_programs_of_packages_are_started_by_the_emulator(tmp_path: Path) -> None:
+    """A program is started by the name that it had; scripts and libraries stay as they are."""
+    place, final = tmp_path / "place", tmp_path / "final"
+    programs = place / "root" / "packages" / "some" / "bin"
+    programs.mkdir(parents=True)
+    shutil.copy("/bin/true", programs / "compiler")
+    for name in ("script", "library.so"):
+        (programs / name).write_bytes(b"#!/bin/sh\n" if name == "script" else b"\x7fELF")
+    (programs / "script").chmod(0o755)
+    emulate_programs(CPUS["neoverse-n1"], place / "root" / "packages", place, final)
+    assert sorted(path.name for path in programs.iterdir()) == ["compiler", "compiler.aarch64", "library.so", "script"]
+    place.rename(final)
+    (final / "bin").mkdir()
+    (final / "bin" / "qemu-aarch64").write_text('#!/bin/sh\necho "$@"\n', encoding="utf-8")
+    (final / "bin" / "qemu-aarch64").chmod(0o755)
+    moved = final / "root" / "packages" / "some" / "bin"
+    found = subprocess.run([moved / "compiler", "a b", "c"], capture_output=True, text=True, check=True)
+    assert found.stdout == f"-cpu neoverse-n1 -L {final}/root {moved}/compiler.aarch64 a b c\n"
 
 
 def test_an_unknown_cpu_is_refused() -> None:
