@@ -73,7 +73,8 @@ class Runner:
                 continue
             if "uses" in step:
                 name = step["uses"].partition("@")[0]
-                self.used.get(name, lambda inputs: None)({key: self.text(value) for key, value in step.get("with", {}).items()})
+                if (used := self.used.get(name)) is not None:
+                    used({key: self.text(value) for key, value in step.get("with", {}).items()})
             else:
                 self._run(step, done)
         done.outputs = {name: self.text(output["value"]) for name, output in self.action["outputs"].items()}

@@ -146,7 +146,7 @@ def workspace(tmp_path: Path) -> Path:
     return made
 
 
-def act(workspace: Path, host: Host | None = None, **inputs: str) -> Done:
+def act(workspace: Path, inputs: Mapping[str, str], host: Host | None = None) -> Done:
     """Run the action in ``workspace``; a host has a pull request to the branch ``base``, checked out by git."""
     temp = workspace.parent / "temp"
     temp.mkdir(exist_ok=True)
@@ -157,8 +157,7 @@ def act(workspace: Path, host: Host | None = None, **inputs: str) -> Done:
 
     used: dict[str, Callable[[Mapping[str, str]], None]] = {"actions/checkout": checkout}
     github = {"base_ref": "base", "event.pull_request.number": PULL_REQUEST} if host else {}
-    named = {name.replace("_", "-"): value for name, value in inputs.items()}
-    return Runner(GATE, workspace, temp, named, github, used, host.environment if host else {}).run()
+    return Runner(GATE, workspace, temp, inputs, github, used, host.environment if host else {}).run()
 
 
 @pytest.mark.parametrize(
@@ -166,14 +165,14 @@ def act(workspace: Path, host: Host | None = None, **inputs: str) -> Done:
     [
         ({}, "this is no pull request: give the input base"),
         ({"base": "main"}, "this repository is not the suite: give requirements, base-requirements or compare"),
-        ({"compare": "onnxruntime-f32", "base_requirements": "a.txt"}, "give compare or base-requirements, not both"),
+        ({"compare": "onnxruntime-f32", "base-requirements": "a.txt"}, "give compare or base-requirements, not both"),
         ({"base": "main\nroot=/", "requirements": "a.txt"}, "an input has several lines"),
-        ({"base_requirements": "none.txt", "python": sys.executable}, "there is no file none.txt"),
+        ({"base-requirements": "none.txt", "python": sys.executable}, "there is no file none.txt"),
     ],
 )
 def test_inputs_that_name_no_pair_give_one_sentence(tmp_path: Path, inputs: dict[str, str], said: str) -> None:
     (tmp_path / "workspace").mkdir()
-    done = act(tmp_path / "workspace", **inputs)
+    done = act(tmp_path / "workspace", inputs)
     assert done.failed
     assert f"::error title=gate::{said}" in done.printed
     assert "Traceback" not in done.printed
@@ -184,15 +183,15 @@ def test_inputs_that_name_no_pair_give_one_sentence(tmp_path: Path, inputs: dict
 def test_a_pull_request_that_changes_nothing_passes_and_one_that_slows_fails(workspace: Path, harness: Harness) -> None:
     """One variant of the tiny model, in a repository with two commits; both sides have the packages of this Python."""
     inputs = {
-        "python": sys.executable, "models": "bert-base-cased", "backends": "onnxruntime", "fail_if_slower": "20%",
+        "python": sys.executable, "models": "bert-base-cased", "backends": "onnxruntime", "fail-if-slower": "20%",
         "comment": "true", "options": f"{QUICK} --artifacts '{harness.store.root}' -k 'not opset11'",
     }  # fmt: skip
     with serving() as host:
-        same = act(workspace, host, **inputs)
+        same = act(workspace, inputs, host)
         assert (same.failed, same.outputs["verdict"]) == (False, "identical"), same.printed[-3000:]
         edit(workspace / "fixtures" / "backends" / "_onnx.py", INVOKE, SLOWED)
         git(workspace, "commit", "--all", "--message", "slower")
-        slower = act(workspace, host, **inputs)
+        slower = act(workspace, inputs, host)
         assert len(host.comments) == 1, "the second run replaces the comment of the first"
     if slower.outputs["verdict"] != "inconclusive":  # the correct verdict on a busy machine
         assert (slower.failed, slower.outputs["verdict"]) == (True, "slower"), slower.printed[-3000:]
@@ -215,11 +214,11 @@ def test_another_repository_compares_with_a_variant(tmp_path: Path, harness: Har
         "raise ImportError('the module of another repository')", encoding="utf-8"
     )
     inputs = {
-        "python": sys.executable, "compare": "pytorch-f32", "models": "bert-base-cased", "fail_if_slower": "10000%",
+        "python": sys.executable, "compare": "pytorch-f32", "models": "bert-base-cased", "fail-if-slower": "90%",
         "backends": "onnxruntime", "options": f"{QUICK} --artifacts '{harness.store.root}' -k onnxruntime-f32",
     }  # fmt: skip
-    done = act(workspace, **inputs)
+    done = act(workspace, inputs)
     assert not done.failed, done.printed[-3000:]
     assert done.outputs["verdict"] in ("not slower", "inconclusive")
-    none = act(workspace, **{**inputs, "options": inputs["options"].replace("onnxruntime-f32", "nothing")})
+    none = act(workspace, {**inputs, "options": inputs["options"].replace("onnxruntime-f32", "nothing")})
     assert none.failed
