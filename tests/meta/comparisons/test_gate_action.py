@@ -14,7 +14,7 @@ import pytest
 
 from fixtures.harness.harness import Harness
 from fixtures.store.source_code import ROOT
-from tests.support.checkouts import copied, edit
+from tests.support.checkouts import copied, slow_down
 from tests.support.composite import EXPRESSION, GATE, Done, Runner, loaded
 from tests.support.host import PULL_REQUEST, Host, serving
 from tests.support.nested import surroundings
@@ -26,9 +26,6 @@ STEPS = ACTION["runs"]["steps"]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 #: What a person outside of the repository may have written: a script must take it from the environment.
 FOREIGN = re.compile(r"\$\{\{[^}]*\b(inputs\.|github\.event\.|github\.head_ref|github\.base_ref)[^}]*\}\}")
-INVOKE = "        return self.session.run(OUTPUTS, prepared)\n"
-#: A delay, several times as long as an inference of a tiny model.
-SLOWED = f"        import time\n\n        time.sleep(0.05)\n{INVOKE}"
 
 #: Options for a comparison of seconds.
 QUICK = "--size tiny --precisions f32 --seq-len 32 --max-seconds 60"
@@ -189,7 +186,7 @@ def test_a_pull_request_that_changes_nothing_passes_and_one_that_slows_fails(wor
     with serving() as host:
         same = act(workspace, inputs, host)
         assert (same.failed, same.outputs["verdict"]) == (False, "identical"), same.printed[-3000:]
-        edit(workspace / "fixtures" / "backends" / "_onnx.py", INVOKE, SLOWED)
+        slow_down(workspace)
         git(workspace, "commit", "--all", "--message", "slower")
         slower = act(workspace, inputs, host)
         assert len(host.comments) == 1, "the second run replaces the comment of the first"
