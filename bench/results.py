@@ -73,8 +73,10 @@ def _answer(asked: Any) -> Table:
 
 def _show(table: Table, form: str) -> None:
     if form == "markdown":
-        print(table if table else "nothing was found")
+        print(table if table else table.caption or "nothing was found")
         return
+    if table.caption:
+        print(table.caption, file=sys.stderr)
     values = [[column.raw(identifier, row) for column in table.columns] for identifier, row in table.rows.items()]
     headers = [column.header for column in table.columns]
     if form == "csv":

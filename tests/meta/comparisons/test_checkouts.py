@@ -10,13 +10,10 @@ import pytest
 from fixtures.harness.harness import Harness
 from fixtures.store.source_code import ROOT
 from fixtures.worker.server import PROTOCOL
-from tests.support.checkouts import copied, edit
+from tests.support.checkouts import copied, edit, slow_down
 from tests.support.nested import command, run, surroundings
 
 pytestmark = pytest.mark.backend("onnxruntime")
-INVOKE = "        return self.session.run(OUTPUTS, prepared)\n"
-#: A delay, several times as long as an inference of a tiny model.
-SLOWED = f"        import time\n\n        time.sleep(0.05)\n{INVOKE}"
 
 
 @pytest.fixture
@@ -29,7 +26,7 @@ def options(harness: Harness) -> tuple[str, ...]:
 def test_code_that_became_slower_fails_the_gate_and_faster_code_passes(options: tuple[str, ...], tmp_path: Path) -> None:
     """Of two checkouts with the same packages, one sleeps in every inference; each is compared with the other."""
     slow = copied(tmp_path / "slow")
-    edit(slow / "fixtures" / "backends" / "_onnx.py", INVOKE, SLOWED)
+    slow_down(slow)
     fails = subprocess.run(
         command(*options, f"--compare={ROOT}"), cwd=slow, env=surroundings(), capture_output=True, text=True, timeout=300,
         check=False,

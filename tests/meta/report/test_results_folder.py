@@ -96,6 +96,29 @@ def test_a_kill_in_the_middle_leaves_no_half_file(days: list[Path], tmp_path: Pa
     for path in days:
         store.append(runs.read(path), str(folder))
     assert Database(str(folder)).ask("SELECT count(DISTINCT run) FROM results").rows == [(4,)]
+    assert {path.suffix for path in folder.rglob("*") if path.is_file()} == {".parquet"}, "what was left behind is removed"
+
+
+def test_only_what_a_killed_process_left_is_removed(days: list[Path], tmp_path: Path) -> None:
+    """A file under construction is never read, stays while its writer lives, and goes with the next run that is added."""
+    folder = tmp_path / "results"
+    store.append(runs.read(days[0]), str(folder))
+    program = (
+        "import pathlib, sys\nfrom fixtures.report.history import unfinished\n"
+        "with unfinished.created(pathlib.Path(sys.argv[1])) as (path, file):\n"
+        "    file.write(b'PAR1, and no more'); file.flush(); print(path, flush=True); sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", program, str(folder / "date=2026-01-02")]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        left = Path(process.stdout.readline().strip())
+        store.append(runs.read(days[1]), str(folder))
+        assert left.exists()
+        assert Database(str(folder)).ask("SELECT count(DISTINCT run) FROM results").rows == [(2,)]
+        process.kill()
+    assert left.exists()
+    store.append(runs.read(days[2]), str(folder))
+    assert not left.exists()
 
 
 def test_two_processes_append_at_once(days: list[Path], tmp_path: Path) -> None:

@@ -54,6 +54,23 @@ def test_the_best_variant_of_each_cpu(tmp_path: Path) -> None:
     assert [row["CPU"] for row in answer(tmp_path / "results", "best", cpu="two")] == ["Two"]
 
 
+def test_speed_ups_of_two_stacks_are_not_ranked_against_each_other(tmp_path: Path) -> None:
+    """An upgrade makes PyTorch f32, the unit of speed-ups, twice as fast; what was not measured since has a row of its own."""
+    older = third(variation(small(), 0, "One", version="1.0", factor=0.5), 0.5)
+    newer = variation(small(), 1, "One", version="2.0", factor=0.25)
+    row = newer["encoder_parity"]["rows"][BASE]
+    row.update(median_ms=row["median_ms"] / 2, visits_ms=[ms / 2 for ms in row["visits_ms"]])
+    found = answer(folder_of(tmp_path, older, newer), "best")
+    assert [(row["variant"], row["speed-up"], row["measured on"]) for row in found] == [
+        (QUICK, "2.00", "2026-01-03"),
+        ("sample-tiny-openvino-f32", "4.00", "2026-01-02"),
+    ]
+    assert found[0]["stack"] != found[1]["stack"]
+    (tmp_path / "upgraded").mkdir()
+    again = answer(folder_of(tmp_path / "upgraded", older, third(newer, 2.0)), "best")
+    assert [(row["variant"], row["stack"]) for row in again] == [(QUICK, found[0]["stack"])], "all were measured since"
+
+
 def test_a_known_failure_is_never_best(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, known(variation(small(), version="1.0")))
     assert [row["variant"] for row in answer(folder, "best")] == [BASE]
@@ -105,6 +122,29 @@ def test_where_cpus_disagree(tmp_path: Path) -> None:
     assert (found[1]["one CPU"], found[1]["speed-up"]) == ("One", "2.00")
     assert (found[1]["other CPU"], found[1]["its speed-up"]) == ("Two", "0.67")
     assert found[0]["verdict there"] == "FAILED: logits"
+
+
+def test_cpus_are_compared_at_equal_threads(tmp_path: Path) -> None:
+    """What could not be compared is said, so that silence means agreement."""
+    one, two = variation(small(), 0, "One", factor=0.5), variation(small(), 0, "Two", version="2.0", factor=1.5)
+    one["encoder_parity"]["setting"]["threads"], two["encoder_parity"]["setting"]["threads"] = 2, 4
+    apart = results("disagree", "--results", folder_of(tmp_path, one, two))
+    said = "nothing can be compared, only 1 pair of results with unequal numbers of threads: measure with --threads N\n"
+    assert apart.stdout == said
+    alone = results("disagree", "--results", tmp_path / "results", "--cpu", "one")
+    assert "no variant was measured on two CPUs" in alone.stdout
+    again = variation(small(), 1, "Two", version="2.0", factor=1.5)
+    again["encoder_parity"]["setting"]["threads"] = 2
+    folder = folder_of(tmp_path, again)
+    found = answer(folder, "disagree")
+    assert [(row["one CPU"], row["other CPU"], row["differ in"]) for row in found] == [("One", "Two", "speed")]
+    assert found[0]["batch x sequence"].endswith("2 threads")
+    assert found[0]["versions that differ"] == "onnxruntime 1.0 -> 2.0"
+    shown = results("disagree", "--results", folder)
+    assert shown.stdout.startswith("not compared: 1 pair of results with unequal numbers of threads\n\n| variant ")
+    other = results("disagree", "--results", folder, "--format", "json")
+    assert len(json.loads(other.stdout)) == 1
+    assert "not compared" in other.stderr
 
 
 def test_known_failures_that_appeared_or_vanished(tmp_path: Path) -> None:

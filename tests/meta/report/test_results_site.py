@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import subprocess
+import sys
 import xml.etree.ElementTree
 from pathlib import Path
 
@@ -11,12 +14,17 @@ import numpy as np
 import pytest
 
 from fixtures.report.history.change_points import change_points
+from fixtures.report.history.database import Database
 from fixtures.report.history.site import file_name
+from fixtures.store.source_code import ROOT
 from tests.support.browser import DESKTOP, PHONE, opened
+from tests.support.composite import BASH, loaded
+from tests.support.nested import surroundings
 from tests.support.reports import Content, report, small
-from tests.support.results import folder_of, variation
+from tests.support.results import folder_of, variation, write
 
 RUNS = 12
+CI = ROOT / ".github" / "workflows" / "ci.yml"
 
 
 def test_series_without_a_change_have_almost_none() -> None:
@@ -93,6 +101,28 @@ def test_the_files_of_a_site(site: Path, tmp_path: Path) -> None:
     assert "its models is of no report" in refused.stderr
     both = report(tmp_path / "results", tmp_path / "run-0.json", "-o", tmp_path / "both")
     assert (both.returncode, both.stderr.count("\n")) == (2, 1), both.stderr
+
+
+@pytest.mark.slow
+def test_the_nightly_job_adds_the_runs_of_all_machines(tmp_path: Path) -> None:
+    """The job's own script, on two nights; a runner without full sizes has one file."""
+    (script,) = (step["run"] for step in loaded(CI)["jobs"]["results"]["steps"] if "bench.results" in step.get("run", ""))
+    environment = surroundings(
+        PYTHONPATH=str(ROOT), PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        GITHUB_STEP_SUMMARY=str(tmp_path / "summary"),
+    )  # fmt: skip
+    for night in (0, 1):
+        for cpu, name in (("One", "bench"), ("One", "full"), ("Two", "bench")):
+            folder = tmp_path / f"bench-{cpu}"
+            folder.mkdir(exist_ok=True)
+            write(variation(small(), night, cpu, factor=0.5 if name == "bench" else 0.4), folder / f"{name}.json")
+        done = subprocess.run(
+            [*BASH, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert Database(str(tmp_path / "results")).ask("SELECT count(DISTINCT run) FROM results").rows == [(6,)]
+    assert (tmp_path / "site" / "index.html").exists()
+    assert "| sample-tiny" in (tmp_path / "summary").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
