@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
 
 from fixtures.backends.ctranslate2 import HEAD
 from fixtures.core.families import family_of
@@ -59,6 +58,8 @@ def _assessed(harness: Harness, variant: Variant, artifact: Path) -> Assessment:
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_head_without_its_bias_is_found_by_its_stage(harness: Harness, cell: Variant, tmp_path: Path) -> None:
     """The head is right in a right build, and named in one whose encoder is right and whose head lacks a bias."""
+    from safetensors.numpy import load_file, save_file
+
     right = harness.artifact(cell).path
     found = _assessed(harness, cell, right)
     assert [finding.stage for finding in found.stages] == [LOGITS]
