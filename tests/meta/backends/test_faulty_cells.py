@@ -42,8 +42,8 @@ def test_what_is_declared_unseen_is_a_fault_of_a_cell(faulty: list[tuple[str, st
 
 
 def test_a_fault_that_some_machines_show_may_be_caught_and_may_be_missed() -> None:
-    for cell in (("more_threads", "openvino", "f32"), ("more_threads", "ctranslate2", "int8_dynamic")):
+    for cell in (("more_threads", "openvino", "f32"), ("more_threads", "ctranslate2", "f32")):
         assert never(*cell) is None
         assert "the cores" in str(reason(*cell))
-    assert reason("more_threads", "ctranslate2", "f32") is None, "a test must see it"
+    assert reason("more_threads", "onnxruntime", "f32") is None, "a test must see it"
     assert never("dropout", "openvino", "f32") == reason("dropout", "openvino", "f32") is not None, "no test does"

@@ -18,14 +18,8 @@ _END_TO_END = {
 #: For each fault: patterns of ``backend-precision``, and the reason.
 UNSEEN: dict[str, dict[str, str]] = {
     "epsilon": {**dict.fromkeys(_IN_HALF, _BELOW), **_END_TO_END},
-    "stored_in_half": {
-        **dict.fromkeys(_HALF, "float16's 11 bits are what this precision keeps of a weight, or more"),
-        **_END_TO_END,
-    },
-    "half_outputs": {
-        **dict.fromkeys(_IN_HALF, "float16's 11 bits are what this precision keeps of an output, or more"),
-        **_END_TO_END,
-    },
+    "stored_in_half": dict.fromkeys(_HALF, "float16's 11 bits are what this precision keeps of a weight, or more"),
+    "half_outputs": dict.fromkeys(_IN_HALF, "float16's 11 bits are what this precision keeps of an output, or more"),
     "tanh_gelu": {
         "*-bf16": "its effect on a stage, 74 dB, is more than 20 dB below the rounding of bfloat16",
         **_END_TO_END,
@@ -53,13 +47,13 @@ UNSEEN: dict[str, dict[str, str]] = {
         ),
         "openvino-*": "OpenVINO's converter leaves Dropout out: it has no effect",
     },
-    **dict.fromkeys(("query_bias", "classifier_bias", "head_scaled", "logits_scaled", "logits_rounded"), _END_TO_END),
+    **dict.fromkeys(("query_bias", "head_scaled"), _END_TO_END),
 }
 
 #: Faults that tests detect on some machines and miss on others, in the same form.
 BY_MACHINE: dict[str, dict[str, str]] = {
     "more_threads": dict.fromkeys(
-        ("tflite-int8_static", "tflite-int16x8", "openvino-*", "ctranslate2-int8_dynamic"),
+        ("tflite-int8_static", "tflite-int16x8", "openvino-*", "ctranslate2-*"),
         "most of its operations run in one thread: the cores, and what else they do, decide whether a second one is seen",
     ),
 }
