@@ -1,3 +1,3 @@
 """Registers the pytest plugins of Encoder Parity."""
 
-pytest_plugins = ["fixtures.pytest_plugin.hooks", "fixtures.pytest_plugin.fixtures", "fixtures.pytest_plugin.terminal"]
+pytest_plugins = [f"fixtures.pytest_plugin.{name}" for name in ("hooks", "outcomes", "fixtures", "terminal")]

@@ -14,7 +14,7 @@ from fixtures.comparisons.claims import CLAIMS, Claim
 from fixtures.harness.harness import Harness
 from fixtures.known_failures.entry import LATENCY
 from fixtures.options.settings import Settings
-from fixtures.pytest_plugin.hooks import known
+from fixtures.pytest_plugin.outcomes import known
 from fixtures.report.tables.claims import EVENT
 
 

@@ -15,7 +15,7 @@ from fixtures.harness.harness import Harness
 from fixtures.options.settings import Settings
 from fixtures.store.store import Request, Store
 from tests.mutation.detection import CONFORMANCE, ONCE, PLUGIN, SUBJECTS, Finding, collect, read, sentence
-from tests.mutation.faults.unseen import reason
+from tests.mutation.faults.unseen import never, reason
 
 #: Every fault once, on ONNX Runtime and one tokenizer, and the faults that only int8, f16 or PyTorch can have.
 CHOSEN = (
@@ -39,13 +39,13 @@ def findings(tmp_path_factory: pytest.TempPathFactory, settings: Settings, harne
 
 
 def test_every_fault_is_caught_or_declared_unseen(findings: list[Finding]) -> None:
-    """A fault is in the table of undetectable faults if and only if no test caught it."""
+    """A fault is in the table of undetectable faults if and only if no test caught it; either will do where machines differ."""
     faulty = [finding for finding in findings if finding.fault]
     assert len(faulty) > 25, [finding.cell for finding in findings]
     caught = {(f.fault, f.backend, f.precision): bool(f.failures) for f in faulty}
     missed = sorted(key for key, found in caught.items() if not found and key[2] and reason(*key) is None)
     assert not missed, f"nobody caught {missed}"
-    seen = sorted(key for key, found in caught.items() if found and reason(*key) is not None)
+    seen = sorted(key for key, found in caught.items() if found and never(*key) is not None)
     assert not seen, f"declared unseen in tests/mutation/faults/unseen.py, and caught: {seen}"
 
 

@@ -47,11 +47,13 @@ def torch_weights(say: Callable[[str], None]) -> list[list[float]]:
     """The values of :func:`ties` as PyTorch's ``quantize_dynamic`` stores them for each channel."""
     import torch
 
-    from fixtures.backends import _torch
+    from fixtures.backends import _torch_dynamic
 
     layer = torch.nn.Linear(64, 64)
     layer.weight.data = torch.from_numpy(ties())
-    (made,) = _torch.dynamic_linears(_torch.quantized(torch.nn.Sequential(layer), "per_channel_dynamic_qconfig"))
+    (made,) = _torch_dynamic.dynamic_linears(
+        _torch_dynamic.quantized(torch.nn.Sequential(layer), "per_channel_dynamic_qconfig")
+    )
     codes, scales = made.weight().int_repr().numpy(), made.weight().q_per_channel_scales().numpy()
     values: list[list[float]] = (codes * scales.astype(np.float32).astype(np.float64)[:, None]).tolist()
     return values

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fixtures.backends import _tflite
-from fixtures.core.hidden_states import LOGITS, norms, stages
+from fixtures.core.hidden_states import LOGITS, norms
 from fixtures.core.registry import REGISTRY, load
 from fixtures.core.spec import Variant
 from fixtures.harness.harness import Harness
@@ -23,7 +23,7 @@ SUBJECTS = [
         *REGISTRY.variants("bert-base-cased", "tiny"),
         Variant("ibert-roberta-base", "tiny", "torchscript", "f32"),  # its layer norms are decomposed
     ]
-    if variant.backend in ("torchscript", "tflite", "openvino", "inductor") and variant.recipe == ""
+    if variant.backend in ("torchscript", "tflite", "openvino", "inductor", "ctranslate2") and variant.recipe == ""
 ]
 
 
@@ -36,7 +36,7 @@ def test_no_bit_differs_where_states_are_handed_out(harness: Harness, subject: V
     """
     session = harness.open(subject)
     try:
-        names = stages(session.shape.layers)
+        names = REGISTRY.backends[subject.backend].shows(session.shape.layers)
         probes = harness.probes(subject.model, subject.size)
         for inputs in (probes, token_ids(session.shape, 2, 9), probes):
             layers, outputs = session.layers(inputs), session.run(inputs)

@@ -16,6 +16,7 @@ from fixtures.metrics.inputs import TIMED, timed
 from fixtures.timing.roofline import BYTES_A_CYCLE, CYCLES, least_seconds, weights
 from fixtures.worker import server
 from fixtures.worker.server import Host
+from fixtures.worker.timed_inputs import KEPT
 
 SHAPE = Shape(2, 2, 64, 128, 1000, 128, 0, ("input_ids", "attention_mask"))
 
@@ -146,6 +147,42 @@ def test_a_cache_of_results_is_named(host: Callable[[Backend], Host], monkeypatc
 
     with pytest.raises(RuntimeError, match=r"results are kept by their inputs: those seen before take 0\.0"):
         warm(host(Slow())).confirm()
+
+
+class Busy:
+    """A clock of a machine so busy that ``work`` of a millisecond is interrupted once on average, for a tenth of a second."""
+
+    def __init__(self, seed: int) -> None:
+        self.random, self.now, self.work = np.random.default_rng(seed), 0.0, 0.0
+
+    def read(self) -> int:
+        """Nanoseconds now; reading the clock and what a call does beside its work take 2 microseconds."""
+        seconds, self.work = self.work + 2e-6, 0.0
+        interruptions = self.random.exponential(0.1, self.random.poisson(seconds / 0.001))
+        self.now += seconds + float(interruptions.sum())
+        return int(self.now * 1e9)
+
+
+@pytest.mark.parametrize(("kind", "named"), [(Right, 0), (Remembering, 100)])
+def test_a_busy_machine_neither_names_a_cache_nor_hides_one(
+    host: Callable[[Backend], Host], monkeypatch: pytest.MonkeyPatch, kind: type[Right], named: int
+) -> None:
+    right = Right.compute
+
+    def compute(self: Right, prepared: Any) -> dict[str, Any]:
+        clock.work += 0.001
+        return right(self, prepared)
+
+    monkeypatch.setattr(Right, "compute", compute)
+    told = 0
+    for seed in range(100):
+        clock = Busy(seed)
+        monkeypatch.setattr("fixtures.worker.timed_inputs.time.perf_counter_ns", clock.read)
+        made = warm(host(kind()))
+        assert made.turns is not None
+        made.turns._draw = np.random.default_rng(seed)
+        told += made.turns._share_of_known() < KEPT
+    assert told == named
 
 
 def test_a_future_is_refused(host: Callable[[Backend], Host]) -> None:

@@ -78,11 +78,13 @@ def _train(backend: Any) -> AbstractContextManager[None]:
 def _per_tensor(low: Lowering) -> Patches:
     """Uses one scale for each weight matrix, whatever scales the lowering requests."""
     if low.backend in ("pytorch", "torchscript"):
-        from fixtures.backends import _torch
+        from fixtures.backends import _torch_dynamic
 
-        quantized = _torch.quantized
+        quantized = _torch_dynamic.quantized
         yield mock.patch.object(
-            _torch, "quantized", lambda model, qconfig, weight_bits=8: quantized(model, "default_dynamic_qconfig", weight_bits)
+            _torch_dynamic,
+            "quantized",
+            lambda model, qconfig, weight_bits=8: quantized(model, "default_dynamic_qconfig", weight_bits),
         )
     elif low.backend == "tflite" and low.calibrates:
         from ai_edge_quantizer import qtyping
