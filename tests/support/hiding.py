@@ -1,4 +1,4 @@
-"""Hides the packages that ENCODER_PARITY_HIDDEN names, as if they were not installed; a plugin, which worker processes load too.
+"""Hides the packages that ENCODER_PARITY_HIDDEN names, here and in worker processes: a plugin.
 
 A name is that of a distribution and of its module.
 """
