@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -30,7 +29,7 @@ def test_a_second_machine_builds_nothing(tmp_path: Path) -> None:
     for name in ("first", "second"):
         found = run(
             "tests/conformance", *TINY, "--backends=onnxruntime", f"--artifacts={tmp_path / name}",
-            f"--artifacts-remote={remote}", f"--benchmark-json={tmp_path / name}.json", timeout=1200,
+            f"--artifacts-remote={remote}", timeout=1200,
         )  # fmt: skip
         assert found.returncode == 0, found.stdout[-3000:]
         assert f"artifacts: {tmp_path / name}, behind them {remote}" in found.stdout
@@ -40,10 +39,6 @@ def test_a_second_machine_builds_nothing(tmp_path: Path) -> None:
     assert none == 0
     assert left <= 1, "but what ONNX Runtime offers on this machine"
     assert fetched >= built - 1 > 10
-    rows = [json.loads((tmp_path / f"{name}.json").read_text())["encoder_parity"]["rows"] for name in ("first", "second")]
-    assert [{i: row.get("build_s") for i, row in one.items()} for one in rows][0] == {
-        i: row.get("build_s") for i, row in rows[1].items()
-    }
     assert not list((remote / "leases").iterdir())
     assert not list((remote / "tmp").iterdir())
 

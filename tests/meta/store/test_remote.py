@@ -109,7 +109,7 @@ HARMS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a list": (lambda remote: (remote / PLACE).write_text("[]"), "its manifest cannot be read"),
     "no fields": (lambda remote: _edit(remote, lambda m: m.pop("meta")), "its manifest lacks fields"),
     "another artifact": (
-        lambda remote: _edit(remote, lambda m: m.update(inputs={"weights": "other"})), "its manifest is that of another artifact"
+        lambda remote: _edit(remote, lambda m: m.update(inputs={})), "its manifest is that of another artifact"
     ),
     "another name": (lambda remote: _edit(remote, lambda m: m.update(name="x")), "its manifest is that of another artifact"),
     "a path as hash": (
@@ -140,10 +140,10 @@ def test_what_is_damaged_there_is_said_built_here_and_mended_there(
     assert not list((second.store.root / "tmp").iterdir())
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["", ".", "..", "../x", "a/../../x", "/x", "a//b", "./a", "a/", "a\\b", "a\x00b", "a\nb", "artifact.json", "x" * 2000],
-)
+ODD = ("", ".", "..", "../x", "a/../../x", "/x", "a//b", "./a", "a/", "a\\b", "a\0b", "a\nb", "artifact.json", "x" * 2000)
+
+
+@pytest.mark.parametrize("name", ODD)
 def test_no_file_has_an_odd_name(name: str) -> None:
     entry = {"bytes": 1, "sha256": "0" * 64}
     manifest = {"name": "thing", "inputs": REQUEST.inputs, "meta": {}, "seconds": 1, "peak_mib": 1}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.core.errors import Crash, SuiteError
+from fixtures.core.errors import SuiteError
 from fixtures.store.lease import Lease
 from fixtures.store.manifest import damage
 from fixtures.store.remote import Remote
@@ -112,7 +112,7 @@ def test_a_bucket_that_is_not_there_is_one_sentence(s3: str) -> None:
 @S3
 def test_a_service_that_does_not_answer_is_one_sentence(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    with pytest.raises(SuiteError, match="^--artifacts-remote s3://artifacts/x: it cannot be used ") as error:
+    with pytest.raises(SuiteError, match=r"^--artifacts-remote s3://artifacts/x: it cannot be used ") as error:
         Remote(f"{s3}/x")
     assert "Could not connect to the endpoint URL" in str(error.value)
 
@@ -153,8 +153,10 @@ def test_a_run_shows_no_credentials(tmp_path: Path) -> None:
     (tmp_path / "remote").mkdir()
     with served(tmp_path / "remote") as url:
         address = url.replace("://", "://me:secret-word@") + "?token=hidden-word"
-        arguments = ("tests/conformance/test_structure.py", "--models=bert-base-cased", "--size=tiny", "--backends=onnxruntime",
-                     "--precisions=f32", f"--artifacts={tmp_path / 'store'}", f"--benchmark-json={tmp_path / 'run.json'}")  # fmt: skip
+        arguments = (
+            "tests/conformance/test_structure.py", "--models=bert-base-cased", "--size=tiny", "--backends=onnxruntime",
+            "--precisions=f32", f"--artifacts={tmp_path / 'store'}", f"--benchmark-json={tmp_path / 'run.json'}",
+        )  # fmt: skip
         found = run(*arguments, f"--artifacts-remote={address}")
         again = run(*arguments, ENCODER_PARITY_ARTIFACTS_REMOTE=address)
     assert found.returncode == again.returncode == 0, found.stdout[-3000:] + found.stderr[-3000:]
@@ -173,9 +175,7 @@ def test_a_remote_that_nobody_answers_for_shows_no_credentials(tmp_path: Path) -
         "--artifacts-remote=http://me:secret-word@127.0.0.1:9/x?token=hidden-word",
     )  # fmt: skip
     assert found.returncode == 4
-    assert re.match(
-        r"ERROR: --artifacts-remote http://127.0.0.1:9/x: (it cannot be used|there is no driver for it)", found.stderr
-    )
+    assert re.match(r"ERROR: --artifacts-remote http://127.0.0.1:9/x: (it cannot be used|there is no driver)", found.stderr)
     assert found.stderr.strip().count("\n") == 0
     for word in ("secret-word", "hidden-word", "Traceback"):
         assert word not in found.stdout + found.stderr
