@@ -11,6 +11,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import fsspec.implementations.local  # noqa: F401  # steps are then those of the work, not of an import
+
 from fixtures.core.errors import Crash
 from fixtures.store import eviction, lease, manifest, remote, remote_files, run_lock, store
 from fixtures.store.eviction import prune

@@ -23,17 +23,8 @@ from tests.support.nested import MENDED, SOMETIMES, run, surroundings
 FRAMEWORKS = ("torch", "tensorflow", "onnxruntime", "transformers", "onnx", "keras", "keras_hub")
 #: Modules that take seconds to import.
 LIBRARIES = (
-    "scipy",
-    "sklearn",
-    "pandas",
-    "pyarrow",
-    "datasets",
-    "huggingface_hub",
-    "safetensors",
-    "playwright",
-    "matplotlib",
-    "fsspec",
-)
+    "scipy", "sklearn", "pandas", "pyarrow", "datasets", "huggingface_hub", "safetensors", "playwright", "matplotlib", "fsspec",
+)  # fmt: skip
 
 
 #: Limits for the cost of collection: Python calls for each collected test, including deselected ones (690 for each of 5,517
