@@ -25,4 +25,4 @@ def _from_name(name: str) -> importlib.metadata.Distribution:
 
 
 importlib.machinery.PathFinder.find_spec = _find_spec  # type: ignore[method-assign,assignment]
-importlib.metadata.Distribution.from_name = _from_name  # type: ignore[method-assign,assignment]
+importlib.metadata.Distribution.from_name = _from_name  # type: ignore[method-assign]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,10 +15,10 @@ TINY = ("--models=bert-base-cased", "--size=tiny")
 STATIC = ("tests/conformance/test_structure.py", *TINY, "--backends=openvino", "--precisions=int8_static", "-rs")
 #: Agreement, for which the outputs of PyTorch in float64 are needed too.
 AGREEMENT = ("tests/conformance/test_agreement.py", *TINY, "--backends=onnxruntime", "--precisions=f32", "-rs", "-k=not recipe")
-HIDING = {"ENCODER_PARITY_PLUGINS": "tests.support.hiding"}
+HIDING: dict[str, Any] = {"ENCODER_PARITY_PLUGINS": "tests.support.hiding"}
 
 
-def without(*packages: str) -> dict[str, str]:
+def without(*packages: str) -> dict[str, Any]:
     """The environment of a run in which ``packages`` are not installed."""
     return {**HIDING, "ENCODER_PARITY_HIDDEN": ",".join(packages)}
 

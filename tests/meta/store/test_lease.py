@@ -32,7 +32,7 @@ def nothing() -> None:
 def test_one_of_many_has_it(files: Files) -> None:
     leases = [Lease(files, NAME) for _ in range(8)]
     taken: list[bool] = []
-    threads = [threading.Thread(target=lambda one=one: taken.append(one.take())) for one in leases]  # type: ignore[misc]
+    threads = [threading.Thread(target=lambda one=one: taken.append(one.take())) for one in leases]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -43,7 +43,7 @@ def test_one_of_many_has_it(files: Files) -> None:
 def test_its_holder_renews_it_and_gives_it_back(files: Files) -> None:
     lease = Lease(files, NAME, ttl=0.1)
     assert lease.take()
-    seen = set()
+    seen: set[bytes | None] = set()
     with lease:
         end = time.monotonic() + 60
         while len(seen) < 4:
