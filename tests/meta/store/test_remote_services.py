@@ -31,16 +31,16 @@ def lacks(*modules: str) -> pytest.MarkDecorator:
 
 S3, HTTP = lacks("moto", "s3fs", "flask"), lacks("aiohttp")
 BUCKET, SECRET = "artifacts", "the-secret-key"
-#: Code that runs moto's server on a free port, with a bucket, and prints the port.
+#: Code that runs moto's server on a free port, with a bucket, prints the port, and ends with its standard input.
 SERVER = f"""
-import boto3, time
+import boto3, sys
 from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer("127.0.0.1", 0)
+server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
 server.start()
 host, port = server.get_host_and_port()
 boto3.client("s3", endpoint_url=f"http://127.0.0.1:{{port}}", region_name="us-east-1").create_bucket(Bucket="{BUCKET}")
 print(port, flush=True)
-time.sleep(600)
+sys.stdin.read()
 """
 
 
@@ -52,7 +52,9 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
         patch.setenv("AWS_CONFIG_FILE", str(tmp_path_factory.mktemp("aws") / "none"))
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        with subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True) as server:
+        with subprocess.Popen(
+            [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as server:
             try:
                 assert server.stdout is not None
                 patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{int(server.stdout.readline())}")
