@@ -67,9 +67,9 @@ def prunes(root: Path) -> None:
     prune(Store(root, "killed", lambda text: None), 0)
 
 
-def node(root: Path, name: str = STORE) -> Store:
+def node(root: Path, name: str = STORE, run: str = "killed") -> Store:
     """A store below ``root`` with a remote beside it."""
-    return Store(root / name, "killed", lambda text: None, Remote(str(root / REMOTE), TTL))
+    return Store(root / name, run, lambda text: None, Remote(str(root / REMOTE), TTL))
 
 
 def publishes(root: Path) -> None:
