@@ -29,7 +29,7 @@ def lacks(*modules: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
 
 
-S3, HTTP = lacks("moto", "s3fs", "flask"), lacks("aiohttp")
+S3, GCS, HTTP = lacks("moto", "s3fs", "flask"), lacks("gcsfs"), lacks("aiohttp")
 BUCKET, SECRET = "artifacts", "the-secret-key"
 #: Code that runs moto's server on a free port, with a bucket, prints the port, and ends with its standard input.
 SERVER = f"""
@@ -117,6 +117,17 @@ def test_a_service_that_does_not_answer_is_one_sentence(s3: str, monkeypatch: py
     with pytest.raises(SuiteError, match=r"^--artifacts-remote s3://artifacts/x: it cannot be used ") as error:
         Remote(f"{s3}/x")
     assert "Could not connect to the endpoint URL" in str(error.value)
+
+
+@GCS
+@pytest.mark.slow  # the driver tries for half a minute
+def test_gcs_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None:
+    found = run(
+        "tests/conformance", "--collect-only", "-q", f"--artifacts={tmp_path}", "--artifacts-remote=gs://bucket/x",
+        STORAGE_EMULATOR_HOST="http://127.0.0.1:9",
+    )  # fmt: skip
+    assert found.returncode == 4
+    assert re.fullmatch(r"ERROR: --artifacts-remote gs://bucket/x: it cannot be used \(.+\); .*\n+", found.stderr)
 
 
 @pytest.mark.parametrize(("url", "module"), [("s3://bucket", "s3fs"), ("gs://bucket", "gcsfs"), ("https://host", "aiohttp")])
