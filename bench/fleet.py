@@ -6,6 +6,7 @@ Results are kept by unit and node, so that the command, given again, runs only w
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from fixtures.fleet.board import Board
 from fixtures.fleet.execute import Terms
 from fixtures.fleet.results import Results
 from fixtures.fleet.unit import Unit, expand
+from fixtures.options.artifacts import REMOTE, read_remote
 from fixtures.options.values import seconds, whole
 
 HERE = "here"
@@ -39,6 +41,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--wait", type=seconds, default=300.0, metavar="S", help="seconds to wait for a node of a class on --ray (default: 300)"
     )
+    parser.add_argument(
+        "--artifacts-remote", default=os.environ.get(REMOTE), metavar="URL",
+        help="where the nodes share artifacts: the option of pytest, for every unit",
+    )  # fmt: skip
     parser.add_argument("--only", metavar="NAME,...", help="run only these units (--list names them)")
     parser.add_argument(
         "--index", type=whole(0, 10**6), metavar="N", help="run only the unit of this number among them, from 0"
@@ -116,7 +122,7 @@ def _chosen(units: list[Unit], asked: argparse.Namespace) -> list[Unit]:
 def _run(board: Board, plan: plans.Plan, units: Sequence[Unit], asked: argparse.Namespace) -> dict[str, str]:
     """Run what is missing; returns, by class of CPUs, why this host has no node of it."""
     signal.signal(signal.SIGTERM, _interrupt)
-    terms = Terms.of(plan)
+    terms = Terms.of(plan, read_remote(asked.artifacts_remote))
     nodes, absent = node.here(unit.cpu for unit in units)
     say(board.progress())
     if asked.ray is None:

@@ -120,7 +120,7 @@ def found(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> list[
         *ONCE,
         "--models=bert-base-cased",
         "--size=tiny",
-        f"--artifacts={settings.artifacts}",
+        f"--artifacts={settings.artifacts.root}",
     )
     collect(junit, *arguments, "-k", f"not first_epoch and ({' or '.join(CHOSEN)})", workers=1, **PLUGIN)
     return read(junit, SUBJECTS["tiny"])

@@ -11,16 +11,23 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import fsspec.implementations.local  # noqa: F401  # steps are then those of the work, not of an import
+
 from fixtures.core.errors import Crash
-from fixtures.store import eviction, manifest, run_lock, store
+from fixtures.store import eviction, lease, manifest, remote, remote_files, run_lock, store
 from fixtures.store.eviction import prune
 from fixtures.store.manifest import MANIFEST
+from fixtures.store.remote import Remote
 from fixtures.store.store import Request, Store
 
 REQUEST = Request("thing", {"weights": "abc", "precision": "f32"})
 FAILING = Request("failing", {"weights": "none"})
 CALLS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.utime", "os.truncate", "shutil.rmtree", "fcntl.flock"}
-SOURCES = tuple(inspect.getfile(module) for module in (eviction, manifest, run_lock, store))
+SOURCES = tuple(inspect.getfile(module) for module in (eviction, lease, manifest, remote, remote_files, run_lock, store))
+#: Folders below the root of a process that works with a remote.
+STORE, REMOTE = "store", "remote"
+#: Seconds after which the lease of a killed process is taken over.
+TTL = 0.2
 
 
 def build(out: Path) -> Mapping[str, Any]:
@@ -58,6 +65,21 @@ def prunes(root: Path) -> None:
     """Remove an artifact that no run uses."""
     os.utime(root / REQUEST.folder / MANIFEST, (0, 0))
     prune(Store(root, "killed", lambda text: None), 0)
+
+
+def node(root: Path, name: str = STORE, run: str = "killed") -> Store:
+    """A store below ``root`` with a remote beside it."""
+    return Store(root / name, run, lambda text: None, Remote(str(root / REMOTE), TTL))
+
+
+def publishes(root: Path) -> None:
+    """Build an artifact that no node has built."""
+    node(root).get(REQUEST, build)
+
+
+def fetches(root: Path) -> None:
+    """Fetch an artifact from the remote."""
+    node(root).get(REQUEST, crash)
 
 
 def die_at(step: int, work: Callable[[Path], None], root: Path) -> None:

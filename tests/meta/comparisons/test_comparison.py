@@ -16,7 +16,7 @@ BASE, OTHER = Variant("minilm-l6", "full", "pytorch", "f32"), Variant("minilm-l6
 def built(digest: str, **versions: str) -> Any:
     """A harness with these package versions, whose artifacts all have this content."""
     made = SimpleNamespace(digest=digest, meta={})
-    return SimpleNamespace(artifact=lambda variant: made, runs_by=lambda variant: versions)
+    return SimpleNamespace(artifact=lambda variant: made, toolchain=SimpleNamespace(runs_by=lambda variant: versions))
 
 
 @pytest.mark.parametrize(

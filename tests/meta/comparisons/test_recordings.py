@@ -60,7 +60,7 @@ def test_flipped_labels_and_broken_numbers_are_seen() -> None:
 def here(settings: Settings) -> tuple[str, ...]:
     """Options for one tiny variant, with the data and the artifacts of this run."""
     data = [f"--mrpc={settings.mrpc}"] if settings.mrpc else []
-    return ("tests/conformance/test_cpus.py", *MODEL, f"--artifacts={settings.artifacts}", *data)
+    return ("tests/conformance/test_cpus.py", *MODEL, f"--artifacts={settings.artifacts.root}", *data)
 
 
 @pytest.mark.slow

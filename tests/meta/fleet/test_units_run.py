@@ -105,6 +105,19 @@ def test_a_unit_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
     wait_for(lambda: not lives(int(pid.read_text())))
 
 
+def test_a_remote_reaches_every_unit_and_is_in_no_key_and_no_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENCODER_PARITY_ARTIFACTS_REMOTE", "of-the-node")
+    found = tmp_path / "remote"
+    unit = made(tmp_path, 0, f"--remote={found}")
+    for remote, told in ((None, "of-the-node"), ("https://me:secret@host/x", "https://me:secret@host/x")):
+        terms = dataclasses.replace(TERMS, remote=remote)
+        outcome = execute(unit, HERE, terms)
+        assert found.read_text(encoding="utf-8") == told
+        assert (outcome.why, outcome.key) == (None, unit.key)
+        assert not any(b"secret" in content for content in outcome.files.values())
+        assert "secret" not in repr(terms)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_run_that_ends_leaves_no_process_and_no_half_result(tmp_path: Path, number: signal.Signals) -> None:
     pid = tmp_path / "pid"

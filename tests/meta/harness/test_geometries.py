@@ -59,7 +59,7 @@ def conform(
     """The output of the conformance tests on a checkpoint with these ``fields``; asserts that they pass."""
     folder = tmp_path / "folder"
     worker.ask("call", timeout=120, target="tests.support.folders:ordinary", arguments={"out": str(folder), **fields})
-    arguments = (f"--checkpoint=plain={folder}", f"--artifacts={settings.artifacts}", *options)
+    arguments = (f"--checkpoint=plain={folder}", f"--artifacts={settings.artifacts.root}", *options)
     found = run(*CONFORMANCE, *arguments, timeout=timeout)
     assert found.returncode == 0, found.stdout[-6000:] + found.stderr[-2000:]
     return found.stdout

@@ -11,9 +11,10 @@ import pytest
 from fixtures.comparisons.stacks import GONE, NEITHER, NEW, NEWLY_FAILS, NEWLY_WORKS, Side, state
 from fixtures.core.registry import REGISTRY
 from fixtures.harness.harness import Harness
+from fixtures.harness.pins import PRESENT, pins
 from fixtures.known_failures.entry import meets
 from fixtures.options.settings import Settings
-from fixtures.report.docs_stacks import PRESENT, STACKS, other_backends, pins
+from fixtures.report.docs_stacks import STACKS, other_backends
 from fixtures.report.tables.stacks import tables, upgrades
 from fixtures.store.source_code import ROOT
 from tests.support.nested import run
@@ -24,7 +25,7 @@ def tiny(settings: Settings) -> tuple[str, ...]:
     """Options for one small model on ONNX Runtime, with the data and the artifacts of this run."""
     data = [f"--mrpc={settings.mrpc}"] if settings.mrpc else []
     only = ("--models=bert-base-cased", "--size=tiny", "--backends=onnxruntime", "--precisions=f32")
-    return (*only, f"--artifacts={settings.artifacts}", *data)
+    return (*only, f"--artifacts={settings.artifacts.root}", *data)
 
 
 @pytest.mark.slow

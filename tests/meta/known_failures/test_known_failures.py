@@ -99,7 +99,7 @@ def test_a_run_with_a_malformed_entry_names_it(settings: Settings, change: str, 
         "--size=tiny",
         "--backends=pytorch",
         "--precisions=f32",
-        f"--artifacts={settings.artifacts}",
+        f"--artifacts={settings.artifacts.root}",
     )
     plugin = "tests.support.malformed_entry"
     found = run(
@@ -122,7 +122,7 @@ def test_what_fails_sometimes_passes_or_fails_as_it_says(settings: Settings, tmp
     found = run(
         "tests/conformance/test_agreement.py", "bench/test_quality.py", "--models=minilm-l6", "--size=tiny",
         "--backends=pytorch",
-        "--precisions=f32,f16,bf16", "-k", "agree", f"--artifacts={settings.artifacts}", f"--report={tmp_path / 'page'}",
+        "--precisions=f32,f16,bf16", "-k", "agree", f"--artifacts={settings.artifacts.root}", f"--report={tmp_path / 'page'}",
         ENCODER_PARITY_PLUGINS="tests.support.uncertain_entry",
     )  # fmt: skip
     assert found.returncode == 1, found.stdout + found.stderr

@@ -22,7 +22,9 @@ from tests.support.nested import MENDED, SOMETIMES, run, surroundings
 
 FRAMEWORKS = ("torch", "tensorflow", "onnxruntime", "transformers", "onnx", "keras", "keras_hub")
 #: Modules that take seconds to import.
-LIBRARIES = ("scipy", "sklearn", "pandas", "pyarrow", "datasets", "huggingface_hub", "safetensors", "playwright", "matplotlib")
+LIBRARIES = (
+    "scipy", "sklearn", "pandas", "pyarrow", "datasets", "huggingface_hub", "safetensors", "playwright", "matplotlib", "fsspec",
+)  # fmt: skip
 
 
 #: Limits for the cost of collection: Python calls for each collected test, including deselected ones (690 for each of 5,517
@@ -199,7 +201,7 @@ def here(settings: Settings) -> tuple[str, ...]:
     """Options that select agreement of one tiny model, with the data and the artifacts of this run."""
     data = [f"--mrpc={settings.mrpc}"] if settings.mrpc else []
     test = "tests/conformance/test_agreement.py::test_agrees_with_the_reference"
-    return (test, "--models=minilm-l6", "--size=tiny", f"--artifacts={settings.artifacts}", *data)
+    return (test, "--models=minilm-l6", "--size=tiny", f"--artifacts={settings.artifacts.root}", *data)
 
 
 @pytest.mark.slow
@@ -238,7 +240,7 @@ def test_a_gelu_that_is_not_fused_fails_the_check_of_the_file(settings: Settings
     """The file of the second cell, in which one of two GELUs is decomposed, fails the check although its outputs are equal."""
     found = run(
         "tests/conformance/test_structure.py", "--models=bert-base-cased", "--size=tiny", "--backends=onnxruntime_fused",
-        "--precisions=f32", "-k=tiny and not library_default", f"--artifacts={settings.artifacts}",
+        "--precisions=f32", "-k=tiny and not library_default", f"--artifacts={settings.artifacts.root}",
         ENCODER_PARITY_PLUGINS="tests.support.unfused",
     )  # fmt: skip
     assert "1 failed, 9 passed" in found.stdout, found.stdout[-3000:]
