@@ -76,12 +76,15 @@ def test_a_known_failure_is_never_best(tmp_path: Path) -> None:
     assert [row["variant"] for row in answer(folder, "best")] == [BASE]
 
 
-def test_an_unstable_variant_is_best_only_if_all_are(tmp_path: Path) -> None:
+def test_an_unstable_variant_is_best_only_if_all_are_or_if_it_is_surely_faster(tmp_path: Path) -> None:
     content = third(variation(small(), factor=0.5), 0.5)
     rows = content["encoder_parity"]["rows"]
-    rows["sample-tiny-openvino-f32"]["unstable"] = "other work"
+    rows["sample-tiny-openvino-f32"].update(unstable="other work", disturbed=True)
     folder = folder_of(tmp_path, content)
     assert [row["variant"] for row in answer(folder, "best")] == [QUICK]
+    rows["sample-tiny-openvino-f32"].update(unstable="visits differ by 37%", disturbed=False)
+    (tmp_path / "drift").mkdir()
+    assert [row["variant"] for row in answer(folder_of(tmp_path / "drift", content), "best")] == ["sample-tiny-openvino-f32"]
     for row in rows.values():
         row["unstable"] = "other work"
     (tmp_path / "all").mkdir()
