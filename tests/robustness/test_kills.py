@@ -22,7 +22,8 @@ Work = Callable[[Path], None]
 def killed(work: Work, start: Path | None, place: Path) -> Iterator[tuple[int, Path]]:
     """Yields, for each step of ``work``, a copy of the store ``start`` after the process was killed at that step."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pytest", "tests.support.dying"])  # each worker process then begins in a few milliseconds
+    # Each worker process then begins in a few milliseconds.
+    context.set_forkserver_preload(["pytest", "tests.support.dying", "fsspec.implementations.local"])
     for step in range(1, 2000):
         root = place / str(step)
         if start is not None:

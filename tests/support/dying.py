@@ -11,8 +11,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import fsspec.implementations.local  # noqa: F401  # steps are then those of the work, not of an import
-
 from fixtures.core.errors import Crash
 from fixtures.store import eviction, lease, manifest, remote, remote_files, run_lock, store
 from fixtures.store.eviction import prune
@@ -84,6 +82,8 @@ def fetches(root: Path) -> None:
 
 def die_at(step: int, work: Callable[[Path], None], root: Path) -> None:
     """Do ``work`` on the store at ``root``; SIGKILL before its ``step``-th step, or a normal end if it has fewer."""
+    import fsspec.implementations.local  # noqa: F401  # steps are then those of the work, not of an import
+
     left = step
 
     def count() -> None:

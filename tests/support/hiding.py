@@ -24,5 +24,6 @@ def _from_name(name: str) -> importlib.metadata.Distribution:
     return _named(name)
 
 
-importlib.machinery.PathFinder.find_spec = _find_spec  # type: ignore[method-assign,assignment]
-importlib.metadata.Distribution.from_name = _from_name  # type: ignore[method-assign]
+# Some packages call find_spec of an instance.
+importlib.machinery.PathFinder.find_spec = staticmethod(_find_spec)  # type: ignore[method-assign,assignment]
+importlib.metadata.Distribution.from_name = staticmethod(_from_name)  # type: ignore[method-assign]
