@@ -6,8 +6,9 @@ import re
 import resource
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from fixtures.store.store import Request, Store
 from tests.support import dying
 from tests.support.filling import fill
 from tests.support.nested import run
+from tests.support.remotes import Node, whole
 
 SENTENCE = r"^cannot write artifacts to \S+: No space left on device; give a writable folder with --artifacts DIR$"
 ONE_VARIANT = ("tests/conformance/test_agreement.py", "--models=distilbert-base-cased", "--size=tiny", "--backends=onnxruntime",
@@ -56,6 +58,31 @@ def test_a_child_that_fills_the_disk_is_one_sentence(disk: Path, job: str) -> No
         worker.close()
     assert not list((disk / "tmp").iterdir())
     assert not (disk / request.folder).exists()
+
+
+def large(out: Path) -> Mapping[str, Any]:
+    """Build more than the disk takes."""
+    (out / "large.bin").write_bytes(bytes(8 * 2**20))
+    return dying.build(out)
+
+
+@pytest.mark.mounts
+def test_an_artifact_that_fills_the_disk_when_it_arrives_is_one_sentence(disk: Path, tmp_path: Path) -> None:
+    Node(tmp_path / "builder", str(tmp_path / "remote")).get(make=large)
+    node = Node(disk, str(tmp_path / "remote"))
+    with pytest.raises(SuiteError, match=SENTENCE):
+        node.get(make=dying.crash)
+    assert not list((disk / "tmp").iterdir())
+    assert not (disk / dying.REQUEST.folder).exists()
+
+
+@pytest.mark.mounts
+def test_a_remote_whose_disk_is_full_costs_the_publication_only(disk: Path, tmp_path: Path) -> None:
+    node = Node(tmp_path / "node", str(disk))
+    assert damage(node.get(make=large).path, dying.REQUEST.key) is None
+    assert node.said == [f"{disk} cannot be used any more (No space left on device); this run goes on without it"]
+    assert whole(disk) == 0
+    assert not list((disk / "tmp").iterdir()), "what does not fit is removed"
 
 
 def session_of_a_store(root: Path) -> None:
