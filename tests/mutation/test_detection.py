@@ -13,7 +13,8 @@ from fixtures.core.registry import REGISTRY
 from fixtures.core.spec import Variant
 from fixtures.harness.harness import Harness
 from fixtures.options.settings import Settings
-from fixtures.store.store import Request, Store
+from fixtures.store.artifact import Request
+from fixtures.store.store import Store
 from tests.mutation.detection import CONFORMANCE, ONCE, PLUGIN, SUBJECTS, Finding, collect, read, sentence
 from tests.mutation.faults.unseen import never, reason
 

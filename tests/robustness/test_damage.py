@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from fixtures.core.errors import RemoteError
+from fixtures.store.artifact import Request
 from fixtures.store.manifest import MANIFEST, damage
-from fixtures.store.store import Request, Store
+from fixtures.store.store import Store
 from tests.support.dying import REQUEST, build
 
 OTHER = Request("other", {"weights": "other"})

@@ -14,9 +14,10 @@ import pytest
 
 from fixtures.core.errors import Crash, SuiteError
 from fixtures.harness.worker_process import WorkerProcess
+from fixtures.store.artifact import Request
 from fixtures.store.eviction import prune
 from fixtures.store.manifest import damage
-from fixtures.store.store import Request, Store
+from fixtures.store.store import Store
 from tests.support import dying
 from tests.support.filling import fill
 from tests.support.nested import run

@@ -24,10 +24,11 @@ from fixtures.harness.session import Session
 from fixtures.harness.worker_process import WorkerProcess
 from fixtures.options.settings import Settings
 from fixtures.pytest_plugin.countdown import Countdown
+from fixtures.store.artifact import Artifact, Request
 from fixtures.store.eviction import prune
 from fixtures.store.manifest import MANIFEST, damage
 from fixtures.store.source_code import ROOT
-from fixtures.store.store import Artifact, Request, Store
+from fixtures.store.store import Store
 from tests.support import dying
 from tests.support.nested import command, surroundings
 

@@ -13,10 +13,11 @@ from typing import Any
 
 from fixtures.core.errors import Crash
 from fixtures.store import eviction, lease, manifest, remote, remote_files, run_lock, store
+from fixtures.store.artifact import Request
 from fixtures.store.eviction import prune
 from fixtures.store.manifest import MANIFEST
 from fixtures.store.remote import Remote
-from fixtures.store.store import Request, Store
+from fixtures.store.store import Store
 
 REQUEST = Request("thing", {"weights": "abc", "precision": "f32"})
 FAILING = Request("failing", {"weights": "none"})

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.core.registry import load
+from fixtures.store.artifact import Artifact
 from fixtures.store.manifest import MANIFEST, files
-from fixtures.store.store import Artifact
 from fixtures.worker.jobs.checkpoint import PICKLE, seeded
 from fixtures.worker.jobs.checkpoint_files import WEIGHTS
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.harness.harness import Harness
-from fixtures.store.store import Request
+from fixtures.store.artifact import Request
 from tests.support import mishaps
 
 MOMENT = os.environ.get("LINGER_AT", "")

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fixtures.store.artifact import Artifact, Request
 from fixtures.store.remote import Remote
-from fixtures.store.store import Artifact, Request, Store
+from fixtures.store.store import Store
 from tests.support.dying import REQUEST, build
 
 #: Seconds after which tests take a lease over.

@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 
 from fixtures.core.errors import Crash, SuiteError, Unavailable
+from fixtures.store.artifact import Request
 from fixtures.store.manifest import damage
 from fixtures.store.remote import Damage, Remote, _checked
 from fixtures.store.remote_files import shown
-from fixtures.store.store import Request, Store
+from fixtures.store.store import Store
 from tests.support.dying import REQUEST, build, crash
 from tests.support.remotes import SHORT, Node, whole
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from fixtures.core.errors import SuiteError
+from fixtures.store.artifact import Request
 from fixtures.store.lease import Lease
 from fixtures.store.manifest import damage
 from fixtures.store.remote import Remote
 from fixtures.store.remote_files import Files
-from fixtures.store.store import Request
 from tests.support.dying import REQUEST, build, crash
 from tests.support.nested import run
 from tests.support.remotes import SHORT, Node, served, whole

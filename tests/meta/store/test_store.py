@@ -17,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fixtures.core.errors import Crash, SuiteError
+from fixtures.store.artifact import Artifact, Request
 from fixtures.store.eviction import GIB, prune
 from fixtures.store.manifest import MANIFEST
-from fixtures.store.store import Artifact, Request, Store
+from fixtures.store.store import Store
 from tests.support.dying import REQUEST, build
 
 
